@@ -1,0 +1,60 @@
+# Everything runs in .venv, built from the hashed locks in requirements/. Needs python3 (3.11 or newer, with pip and venv) and nothing else.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 8000
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+run: .venv/run.done ## start the depot, the reference backend, on http://127.0.0.1:$(PORT)
+	@PORT=$(PORT) exec $(BIN)/holdfast run depot.app:app
+
+test: .venv/test.done ## run every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+
+test-long: .venv/test.done ## run the tests that take minutes
+	$(BIN)/python -m pytest -m long --timeout 3600
+
+check: .venv/test.done ## lint, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+	$(BIN)/basedpyright --verifytypes holdfast --ignoreexternal
+	$(BIN)/python -m pytest tests/test_house.py
+
+bench: .venv/bench.done ## measure what Holdfast costs, beside what people use today
+	$(BIN)/python bench/request_cost.py
+
+setup: .venv/test.done ## build .venv whole
+
+lock: .venv/run.done ## write the locks in requirements/ anew
+	cd requirements && ./lock
+
+clean: ## remove .venv and what tests left
+	rm -rf .venv build dist .ruff_cache .hypothesis
+
+.venv/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Holdfast needs Python 3.11 or newer; make PYTHON=python3.12 names another one")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+.venv/run.done: .venv/bin/uv requirements/run.txt pyproject.toml depot/pyproject.toml
+	@echo "building .venv (once, under a minute) ..."
+	@$(UV) --require-hashes -r requirements/run.txt
+	@$(UV) --no-deps --no-build-isolation --offline -e . -e depot
+	@touch $@
+
+.venv/test.done: .venv/run.done requirements/test.txt
+	@echo "adding what the tests need ..."
+	@$(UV) --require-hashes -r requirements/test.txt
+	@touch $@
+
+.venv/bench.done: .venv/test.done requirements/bench.txt
+	@$(UV) --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.PHONY: help run test test-long check bench setup lock clean

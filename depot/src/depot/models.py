@@ -1,0 +1,99 @@
+"""The tables. `migrations/` makes them; a test compares the two."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+STORED, READING, READY, FAILED = "stored", "reading", "ready", "failed"
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names for their constraints, so that a migration can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_name)s",
+        }
+    )
+
+
+class Account(Base):
+    """Someone who may use the depot. Of the token only a hash is kept."""
+
+    __tablename__ = "accounts"
+
+    no: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    token_sha256: Mapped[str] = mapped_column(unique=True)
+    created: Mapped[str]
+
+
+class File(Base):
+    """A file that is whole and safe on disk, and how far it was read.
+
+    `no` is the order of arrival and never used twice, `id` is what the outside knows.
+    """
+
+    __tablename__ = "files"
+    __table_args__ = (
+        Index("ix_files_account_no", "account_no", "no"),
+        Index("ix_files_state", "state", "no"),
+        {"sqlite_autoincrement": True},
+    )
+
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    account_no: Mapped[int] = mapped_column(ForeignKey("accounts.no"))
+    name: Mapped[str]
+    size: Mapped[int]
+    sha256: Mapped[str]
+    created: Mapped[str]
+    state: Mapped[str] = mapped_column(default=STORED)
+    records: Mapped[int] = mapped_column(default=0)
+    problems: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    problems_total: Mapped[int] = mapped_column(default=0)
+
+
+class Removal(Base):
+    """A file that was deleted but whose content and records may still be there: a list of what is left to do."""
+
+    __tablename__ = "removals"
+
+    file_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    file_id: Mapped[str]
+
+
+class Activity(Base):
+    """What an account did, when, to which file, and the request ID under which the log tells more."""
+
+    __tablename__ = "activity"
+    __table_args__ = (Index("ix_activity_account_no", "account_no", "no"), {"sqlite_autoincrement": True})
+
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    account_no: Mapped[int] = mapped_column(ForeignKey("accounts.no"))
+    at: Mapped[str]
+    action: Mapped[str]
+    file_id: Mapped[str | None]
+    name: Mapped[str | None]
+    request_id: Mapped[str | None]
+
+
+# A table without a class: its rows come and go by the thousand, and an object for each would cost more than the rest.
+records = Table(
+    "records",
+    Base.metadata,
+    Column("file_no", Integer, primary_key=True, autoincrement=False),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("data", Text, nullable=False),
+    sqlite_with_rowid=False,  # the rows lie in the order of the key, a file's together, as reports read them
+)
+
+
+def now() -> str:
+    """The time as RFC 3339 in UTC: SQLite has no type for it, and this text sorts as time does."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,77 @@
+"""`Holdfast(app)`: every part around an ASGI application, in the one order that is written here."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import reduce
+
+from holdfast import context, logs, problems
+from holdfast.asgi import ASGIApp, Receive, Scope, Send
+from holdfast.context import ContextSettings
+from holdfast.decide.lifecycle import Event, State
+from holdfast.parts import lifespan, probes
+from holdfast.parts.drain import Lifecycle
+from holdfast.resources import Resources
+from holdfast.settings import load
+
+
+class Holdfast:
+    """An ASGI application with Holdfast around it, itself an ASGI application.
+
+        app = Holdfast(app)
+
+    `holdfast run` does the same for an application that does not.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        resources: Resources | None = None,
+        settings: ContextSettings | None = None,
+        lifecycle: Lifecycle | None = None,
+        own_logs: bool = True,
+    ) -> None:
+        """Put every part around `app`.
+
+        `resources` are opened before it starts and closed after it has ended. `settings` are read from the environment
+        unless given. `lifecycle` is given by a server that knows more of the process's life than the lifespan protocol
+        tells. With `own_logs` the log is put in place (`holdfast.logs.configure`) unless that was done before.
+
+        Raises SettingsInvalid.
+        """
+        self.lifecycle = lifecycle or Lifecycle()
+        settings = settings or load(ContextSettings)
+        if own_logs and logs.installed() is None:
+            logs.configure(load(logs.LogSettings))
+        checks = _pings(resources) if resources is not None else None
+        # THE order, outermost first.
+        layers: list[Callable[[ASGIApp], ASGIApp]] = [
+            lambda app: lifespan.layer(app, resources, self._started, self._ended),
+            lambda app: context.layer(app, settings),
+            lambda app: logs.layer(app, logs.tell),
+            lambda app: probes.layer(app, self._state, checks),
+            problems.layer,
+        ]
+        self._app = reduce(lambda inner, layer: layer(inner), reversed(layers), app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, as any ASGI application does."""
+        await self._app(scope, receive, send)
+
+    def _state(self) -> tuple[str, probes.Standing]:
+        return self.lifecycle.state, self.lifecycle.standing
+
+    def _started(self) -> None:
+        self.lifecycle.handle(Event.STARTED)
+
+    def _ended(self) -> None:
+        """The server closes the application: one that drained before is closing by now, any other is told here."""
+        if self.lifecycle.state is State.SERVING:
+            self.lifecycle.handle(Event.HURRY)
+        self.lifecycle.handle(Event.IDLE)
+
+
+def _pings(resources: Resources) -> Callable[[], Awaitable[Mapping[str, bool]]]:
+    async def checks() -> Mapping[str, bool]:
+        return {name: health.well for name, health in (await resources.ping()).items()}
+
+    return checks

@@ -1,0 +1,143 @@
+"""The command `holdfast`."""
+
+import importlib
+import shutil
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+import click
+
+from holdfast.errors import ExtraMissing, HoldfastError
+
+P = ParamSpec("P")
+
+_WITH_SETTINGS = (
+    "holdfast.context",
+    "holdfast.logs",
+    "holdfast.parts.drain",
+    "holdfast.parts.offload",
+    "holdfast.serve.settings",
+)
+
+
+class _Explained(click.ClickException):
+    """An error of ours on the terminal: what happened, and what to do."""
+
+    exit_code = 2
+
+    def __init__(self, error: HoldfastError) -> None:
+        super().__init__(str(error))
+        self.advice = error.advice
+
+    def show(self, file: object = None) -> None:
+        del file
+        click.echo(f"holdfast: {self.message}", err=True)
+        click.echo(self.advice, err=True)
+
+
+def _explains(command: Callable[P, int | None]) -> Callable[P, None]:
+    @wraps(command)
+    def explained(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = command(*args, **kwargs)
+        except HoldfastError as error:
+            raise _Explained(error) from error
+        sys.exit(code or 0)
+
+    return explained
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="holdfast")
+def main() -> None:
+    """Holdfast makes a Python backend hold up.
+
+    \b
+      holdfast run shop.main:app          serve an ASGI application, unchanged
+      holdfast settings                   every setting, with its value and where it comes from
+      holdfast logs find ID app.log       everything that happened under one request ID
+      holdfast logs review app.log        what should not be in a log, and where it came from
+    """
+
+
+@main.command()
+@click.argument("app", metavar="MODULE:APP")
+@click.option("--host", help="The address to listen on. [HOLDFAST_HOST; 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on. [HOLDFAST_PORT or PORT; 8000]")
+@click.option("--workers", type=click.IntRange(1, 512), help="How many processes serve. [HOLDFAST_WORKERS; 1]")
+@click.option("--observe", is_flag=True, default=None, help="Decide and report everything, refuse nothing.")
+@click.option("--reload", is_flag=True, help="Restart when a Python file below this folder changes.")
+@_explains
+def run(app: str, host: str | None, port: int | None, workers: int | None, observe: bool | None, reload: bool) -> int:
+    """Serve an ASGI application with Holdfast around it.
+
+    MODULE:APP names it as in `shop.main:app`, or `shop.main:create_app()` for a function that makes it.
+
+    \b
+    Signals:  SIGTERM  not ready, serve on for HOLDFAST_DRAIN_DELAY_S, finish within HOLDFAST_DRAIN_GRACE_S, exit 0
+              SIGINT   the same without the delay; a second signal hurries
+              SIGHUP   replace the workers one by one (with --workers 2 or more)
+
+    Other settings come from the environment or holdfast.toml: `holdfast settings` lists them.
+    """
+    try:
+        from holdfast.serve.run import serve  # noqa: PLC0415 - the server is an extra
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"The server needs {error.name}: pip install 'holdfast[serve]'.") from error
+    return serve(app, host=host, port=port, workers=workers, observe=observe, reload=reload)
+
+
+@main.command()
+@click.argument("apps", metavar="[MODULE:APP]...", nargs=-1)
+@_explains
+def settings(apps: tuple[str, ...]) -> int:
+    """Print every setting with its value and where it comes from.
+
+    With MODULE:APP the settings that the application itself declares are printed too. Secrets are never shown.
+    """
+    from holdfast.serve.load import find  # noqa: PLC0415 - a command loads what it needs
+    from holdfast.settings import declared, explain, render  # noqa: PLC0415 - as above
+
+    for module in _WITH_SETTINGS:
+        importlib.import_module(module)
+    for app in apps:
+        find(app)
+    width = shutil.get_terminal_size((120, 24)).columns
+    click.echo(render(explain(declared() if apps else declared("holdfast")), width))
+    return 0
+
+
+@main.group()
+def logs() -> None:
+    """Read logs: find one request's story, or look for what should not be there."""
+
+
+@logs.command()
+@click.argument("request_id", metavar="ID")
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="The lines themselves, in order.")
+@_explains
+def find(request_id: str, files: tuple[str, ...], as_json: bool) -> int:
+    """Tell everything that happened under one request ID, in order.
+
+    ID is the X-Request-ID that was answered, or the one that the client had sent. FILE may be compressed (.gz); without
+    FILE, or for -, standard input is read. Exit code 1: nothing was found.
+    """
+    from holdfast.logs.story import find_in_files  # noqa: PLC0415 - a command loads what it needs
+
+    return find_in_files(request_id, files or ("-",), sys.stdout, as_json=as_json)
+
+
+@logs.command()
+@click.argument("files", metavar="[FILE]...", nargs=-1)
+@_explains
+def review(files: tuple[str, ...]) -> int:
+    """Look through logs for secrets and personal data, and say where they came from; never what they are.
+
+    FILE may be compressed (.gz); without FILE, or for -, standard input is read. Exit code 1: something was found.
+    """
+    from holdfast.logs.review import review_files  # noqa: PLC0415 - a command loads what it needs
+
+    return review_files(list(files or ("-",)), sys.stdout)

@@ -1,0 +1,266 @@
+"""The context of a request: one mutable record, found through one context variable.
+
+The variable refers to the record, and the record is what changes: so an actor that a dependency sets in a thread, or
+in a copy of the context, is seen by the line that is written at the end.
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import Annotated, Final
+
+from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
+from holdfast.decide.forwarded import Network, Origin, is_trusted, networks, origin
+from holdfast.errors import SettingsInvalid
+from holdfast.ids import uuid7
+from holdfast.settings import Settings, option
+
+CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
+_WANTED: Final = frozenset({b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
+SCOPE_KEY: Final = "holdfast.context"
+
+Exit = Callable[[], Awaitable[None]]
+
+
+class ContextSettings(Settings, prefix="HOLDFAST", title="context"):
+    """Who is believed about where a request comes from."""
+
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        option("Addresses or networks (10.0.0.0/8) of the proxies that are believed about the client and the trace."),
+    ] = ()
+
+
+class RequestContext:
+    """What is known of one request, from its first byte to its line in the log."""
+
+    __slots__ = (
+        "action",
+        "actor",
+        "bytes_out",
+        "client",
+        "client_id",
+        "container",
+        "ended",
+        "error",
+        "exits",
+        "id",
+        "kind",
+        "late_exits",
+        "method",
+        "path",
+        "problem",
+        "query",
+        "refused",
+        "scope",
+        "started",
+        "status",
+        "trace_id",
+        "trace_link",
+    )
+
+    def __init__(self, scope: Scope, request_id: str) -> None:
+        """A record for the request that `scope` describes."""
+        self.id = request_id
+        self.scope = scope
+        self.kind: str = scope["type"]
+        self.method: str = scope.get("method", "GET")
+        self.path: str = scope["path"]
+        self.query: str = scope["query_string"].decode("latin-1")
+        peer = scope.get("client")
+        self.client: str | None = peer[0] if peer else None
+        self.client_id: str | None = None
+        self.trace_id: str | None = None
+        self.trace_link: str | None = None
+        self.actor: str | None = None
+        self.action: str | None = None
+        self.status = 0
+        self.bytes_out = 0
+        self.ended = False
+        self.refused = False
+        self.problem: str | None = None
+        self.error: BaseException | None = None
+        self.exits: list[Exit] | None = None
+        self.late_exits: list[Exit] | None = None
+        self.container: object | None = None
+        self.started = time.perf_counter()
+
+    @property
+    def route(self) -> str | None:
+        """The template that the framework matched, such as `/files/{id}`; None before it has, or if it never did."""
+        return route_of(self.scope)
+
+    def __repr__(self) -> str:
+        return f"<RequestContext {self.id} {self.method} {self.route or self.path} {self.status or 'unanswered'}>"
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("holdfast_request", default=None)
+
+
+def current() -> RequestContext | None:
+    """The context of the request that is being served here; None outside a request."""
+    return _current.get()
+
+
+def set_actor(actor: str) -> None:
+    """Say who the request is made for: an account's name or ID, never a secret. Outside a request nothing happens."""
+    record = _current.get()
+    if record is not None:
+        record.actor = actor
+
+
+def set_action(action: str) -> None:
+    """Say what the request does, in the words of your domain: `file.upload`. Outside a request nothing happens."""
+    record = _current.get()
+    if record is not None:
+        record.action = action
+
+
+def route_of(scope: Scope) -> str | None:
+    """The route template that a framework left in the scope."""
+    route = scope.get("route")
+    if route is not None:
+        path = getattr(route, "path", None)
+        if isinstance(path, str):
+            mount = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
+            return mount + path
+    template = scope.get("path_template")
+    return template if isinstance(template, str) else None
+
+
+# -- the layer --
+
+
+def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
+    """Give each request its context, and each answer its `X-Request-ID`.
+
+    Raises SettingsInvalid if a trusted proxy is not an address or network.
+    """
+    trusted = _trusted(settings or ContextSettings())
+
+    async def context(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
+            await app(scope, receive, send)  # a context outside this one holds
+            return
+        record = RequestContext(scope, uuid7())
+        scope[SCOPE_KEY] = record
+        _read_headers(record, scope, trusted)
+        token = _current.set(record)
+        try:
+            await app(scope, receive, _answering(record, send))
+        finally:
+            if record.exits or record.late_exits:
+                await _leave(record, at_end=True)
+            _current.reset(token)
+
+    return context
+
+
+def _trusted(settings: ContextSettings) -> tuple[Network, ...]:
+    try:
+        return networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise SettingsInvalid(
+            [f"HOLDFAST_TRUSTED_PROXIES: {error}, allowed: addresses or networks, separated by commas"]
+        ) from error
+
+
+def _read_headers(record: RequestContext, scope: Scope, trusted: Sequence[Network]) -> None:
+    found: dict[bytes, str] | None = None
+    for name, value in scope["headers"]:
+        if name in _WANTED:
+            found = found or {}
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]},{text}" if name in found and name != b"x-request-id" else text
+    if found is None:
+        return
+    client_id = found.get(b"x-request-id")
+    if client_id is not None and CLIENT_ID.fullmatch(client_id):
+        record.client_id = client_id
+    believed = bool(trusted) and record.client is not None and is_trusted(record.client, trusted)
+    traceparent = _TRACEPARENT.fullmatch(found.get(b"traceparent", ""))
+    if traceparent is not None:
+        if believed:
+            record.trace_id = traceparent[1]
+        else:
+            record.trace_link = traceparent[1]
+    if believed and record.client is not None:
+        _adopt(
+            record,
+            scope,
+            origin(
+                record.client,
+                trusted,
+                found.get(b"forwarded", ""),
+                found.get(b"x-forwarded-for", ""),
+                found.get(b"x-forwarded-proto", ""),
+            ),
+        )
+
+
+def _adopt(record: RequestContext, scope: Scope, seen: Origin) -> None:
+    """Show the application the client behind the proxies, as it would see it without them."""
+    if seen.client != record.client:
+        record.client = seen.client
+        scope["client"] = (seen.client, 0)
+    if seen.secure is not None:
+        plain, secure = ("ws", "wss") if record.kind == "websocket" else ("http", "https")
+        scope["scheme"] = secure if seen.secure else plain
+
+
+_STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_BODIES: Final = frozenset({"http.response.body", "websocket.http.response.body"})
+
+
+def _answering(record: RequestContext, send: Send) -> Send:
+    """Wrap `send` once: what it passes is noted in the record, and every answer carries the ID."""
+    own = (b"x-request-id", record.id.encode())
+
+    def answer(message: Message) -> Awaitable[None]:
+        kind = message["type"]
+        if kind in _BODIES:
+            record.bytes_out += len(message.get("body", b""))
+            record.ended = not message.get("more_body", False)
+        elif kind in _STARTS:
+            record.status = message.get("status", 101)
+            headers = [pair for pair in message.get("headers") or () if pair[0] != b"x-request-id"]
+            headers.append(own)
+            message = {**message, "headers": headers}  # the application's own may be shared between requests
+            if record.exits:
+                return _leave_then(record, send, message)
+        elif kind == "websocket.close":
+            record.ended = True
+            if not record.status:
+                record.status = 403
+                if "websocket.http.response" in (record.scope.get("extensions") or {}):
+                    return _deny(send, own)  # a plain close would be answered without the ID
+        return send(message)
+
+    return answer
+
+
+async def _deny(send: Send, own: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-length", b"0"), own]
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b""})
+
+
+async def _leave_then(record: RequestContext, send: Send, message: Message) -> None:
+    await _leave(record)
+    await send(message)
+
+
+async def _leave(record: RequestContext, *, at_end: bool = False) -> None:
+    """Run the exits, last one first. Each runs; the first failure is raised when all have."""
+    failed: BaseException | None = None
+    while record.exits or (at_end and record.late_exits):
+        exits = record.exits or record.late_exits or []
+        leave = exits.pop()
+        try:
+            await leave()
+        except BaseException as error:  # noqa: BLE001 - the exits that remain must run whatever this one did
+            failed = failed or error
+    if failed is not None:
+        raise failed

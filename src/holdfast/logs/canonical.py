@@ -1,0 +1,179 @@
+"""The canonical line: one for each request, however it ended."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from holdfast import trace
+from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
+from holdfast.context import RequestContext, current
+from holdfast.decide.redaction import Redactor
+from holdfast.events import Outcome, RequestFinished
+from holdfast.logs.lines import timestamp
+
+LOGGER: Final = logging.getLogger("holdfast.request")
+QUIET: Final = "/-/"
+"""Below this path are the probes: their lines are of level debug, for they come every second and say the same."""
+
+Listener = Callable[[RequestFinished], None]
+
+
+class Gone:
+    """Whether the client has left. A server that knows puts its own under `SCOPE_KEY` into the scope."""
+
+    SCOPE_KEY: Final = "holdfast.client"
+    __slots__ = ("gone",)
+
+    def __init__(self) -> None:
+        self.gone = False
+
+
+class RequestLine(msgspec.Struct):
+    """The fields of the canonical line, in their order."""
+
+    time: str
+    level: str
+    event: str
+    request_id: str
+    client_request_id: str | None
+    method: str
+    route: str | None
+    path: str
+    status: int
+    duration_ms: float
+    actor: str | None
+    action: str | None
+    outcome: str
+    client: str | None
+    bytes_out: int
+    query: str | msgspec.UnsetType = msgspec.UNSET
+    problem: str | msgspec.UnsetType = msgspec.UNSET
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
+    trace_link: str | msgspec.UnsetType = msgspec.UNSET
+    kind: str | msgspec.UnsetType = msgspec.UNSET
+    logger: str = LOGGER.name
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def layer(app: ASGIApp, tell: Listener) -> ASGIApp:
+    """Tell `tell` of each request when it has ended. Needs the context layer outside of it."""
+
+    async def canonical(scope: Scope, receive: Receive, send: Send) -> None:
+        record = current()
+        if record is None or scope is not record.scope:
+            await app(scope, receive, send)
+            return
+        client = scope.get(Gone.SCOPE_KEY)
+        if client is None:
+            client = Gone()
+            receive = _watching(receive, client)
+        cancelled = False
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError as error:
+            record.error = error
+            cancelled = True
+            raise
+        except Exception as error:
+            record.error = record.error or error
+            raise
+        finally:
+            tell(_finished(record, outcome_of(record, gone=client.gone, cancelled=cancelled)))
+
+    return canonical
+
+
+def _watching(receive: Receive, client: Gone) -> Receive:
+    async def watch() -> Message:
+        message = await receive()
+        if message["type"] in {"http.disconnect", "websocket.disconnect"}:
+            client.gone = True
+        return message
+
+    return watch
+
+
+def outcome_of(record: RequestContext, *, gone: bool, cancelled: bool) -> str:
+    """The one word that says how a request ended."""
+    if record.refused:
+        return Outcome.REFUSED
+    if cancelled:
+        return Outcome.CLIENT_LEFT if gone and not record.ended else Outcome.CANCELLED
+    if record.kind == "websocket":
+        return Outcome.FAILED if record.error else Outcome.REJECTED if record.status >= 400 else Outcome.OK
+    if gone and not record.ended:
+        return Outcome.CLIENT_LEFT
+    if record.status and not record.ended:
+        return Outcome.CUT
+    if record.status >= 500 or not record.status:
+        return Outcome.FAILED
+    return Outcome.REJECTED if record.status >= 400 else Outcome.OK
+
+
+def _finished(record: RequestContext, outcome: str) -> RequestFinished:
+    return RequestFinished(
+        time.time(),
+        record.id,
+        record.client_id,
+        trace.current_trace_id() or record.trace_id,
+        record.trace_link,
+        record.client,
+        record.kind,
+        record.method,
+        record.path,
+        record.query,
+        record.route,
+        record.status,
+        (time.perf_counter() - record.started) * 1000,
+        record.bytes_out,
+        record.actor,
+        record.action,
+        outcome,
+        record.problem,
+    )
+
+
+def level_of(fact: RequestFinished) -> int:
+    """The level of a request's line: error where the service failed, debug for a probe that went well."""
+    if fact.outcome in {Outcome.FAILED, Outcome.CUT}:
+        return logging.ERROR if not fact.path.startswith(QUIET) else logging.DEBUG
+    return logging.DEBUG if fact.path.startswith(QUIET) else logging.INFO
+
+
+def line_of(fact: RequestFinished, redactor: Redactor) -> RequestLine:
+    """The line of a fact. Only what comes from outside or from the application can hold a secret: it is redacted."""
+    text = redactor.text
+    unset = msgspec.UNSET
+    return RequestLine(
+        timestamp(fact.at),
+        logging.getLevelName(level_of(fact)).lower(),
+        "request",
+        fact.request_id,
+        fact.client_request_id and text(fact.client_request_id),
+        fact.method,
+        fact.route,
+        text(fact.path),
+        fact.status,
+        round(fact.duration_ms, 3),
+        fact.actor and text(fact.actor),
+        fact.action,
+        fact.outcome,
+        fact.client,
+        fact.bytes_out,
+        text(fact.query) if fact.query else unset,
+        fact.problem or unset,
+        fact.trace_id or unset,
+        fact.trace_link or unset,
+        fact.kind if fact.kind != "http" else unset,
+    )
+
+
+def encode_line(line: RequestLine) -> bytes:
+    """The line as JSON, with its newline."""
+    return _encode(line) + b"\n"

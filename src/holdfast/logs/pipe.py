@@ -1,0 +1,145 @@
+"""The way out: a bounded queue of lines and one thread that writes them in batches.
+
+Whoever logs never waits. When the reader of the pipe is slow or gone, lines are dropped once the queue is full, the
+dropped ones are counted, and the count is written as soon as there is room.
+"""
+
+import atexit
+import fcntl
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+_QUEUE_BYTES: Final = 8 * 1024 * 1024
+_BATCH_BYTES: Final = 256 * 1024
+_GATHER_S: Final = 0.02
+"""How long the writer lets lines gather once one has come. So much can be lost to a kill -9."""
+_CLOSE_S: Final = 2.0
+
+
+class Pipe:
+    """Writes lines to a file descriptor from a thread of its own.
+
+    `tell_dropped` makes the line that says how many were dropped. `lock` is a path: processes that share the
+    descriptor name the same file, so that no line of one ends up inside a line of another.
+    """
+
+    def __init__(self, fd: int, tell_dropped: Callable[[int], bytes], *, lock: str | None = None) -> None:
+        self._fd = fd
+        self._tell_dropped = tell_dropped
+        self._lock_fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC) if lock else None
+        self._lines: deque[bytes] = deque()
+        self._size = 0
+        self._dropped = 0
+        self.dropped_in_all = 0
+        """How many lines were dropped since the start."""
+        self._guard = threading.Lock()
+        self._some = threading.Event()
+        self._idle = threading.Event()
+        self._idle.set()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        atexit.register(self.close)
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def write(self, line: bytes) -> None:
+        """Queue one line, which ends in a newline. Never waits, never raises."""
+        with self._guard:
+            if self._size + len(line) > _QUEUE_BYTES:
+                self._dropped += 1
+                self.dropped_in_all += 1
+                return
+            self._lines.append(line)
+            self._size += len(line)
+            first = len(self._lines) == 1
+        if first:
+            self._idle.clear()
+            self._some.set()
+            if self._thread is None:
+                self._start()
+
+    def flush(self, timeout_s: float = _CLOSE_S) -> bool:
+        """Wait until what was queued is written, for at most `timeout_s` seconds. Says whether it was."""
+        return self._idle.wait(timeout_s)
+
+    def close(self) -> None:
+        """Write what is queued, as far as the reader takes it within two seconds."""
+        self._closing.set()
+        self._some.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSE_S)
+        atexit.unregister(self.close)
+
+    def _start(self) -> None:
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="holdfast-logs", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._some.wait()
+            if not self._closing.is_set():
+                self._closing.wait(_GATHER_S)
+            self._some.clear()
+            while batch := self._take():
+                if not self._put(batch):
+                    return
+            with self._guard:
+                if not self._lines:
+                    self._idle.set()
+            if self._closing.is_set():
+                return
+
+    def _take(self) -> bytes:
+        with self._guard:
+            taken: list[bytes] = []
+            size = 0
+            while self._lines and size < _BATCH_BYTES:
+                line = self._lines.popleft()
+                taken.append(line)
+                size += len(line)
+            self._size -= size
+            if self._dropped and taken:
+                taken.append(self._tell_dropped(self._dropped))
+                self._dropped = 0
+        return b"".join(taken)
+
+    def _put(self, batch: bytes) -> bool:
+        """Write all of `batch`, however long the reader takes; False once nobody can ever read it."""
+        if self._lock_fd is not None:
+            fcntl.flock(self._lock_fd, fcntl.LOCK_EX)
+        try:
+            rest = memoryview(batch)
+            while rest:
+                try:
+                    rest = rest[os.write(self._fd, rest) :]
+                except BlockingIOError:
+                    select.select([], [self._fd], [], 1.0)
+                except OSError:
+                    return self._give_up(batch.count(b"\n"))
+            return True
+        finally:
+            if self._lock_fd is not None:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
+
+    def _give_up(self, lost: int) -> bool:
+        """The reader has gone: from now on lines are counted as dropped, and the server goes on."""
+        time.sleep(_GATHER_S)
+        with self._guard:
+            self.dropped_in_all += lost + len(self._lines)
+            self._lines.clear()
+            self._size = 0
+            self._idle.set()
+        return not self._closing.is_set()
+
+    def _after_fork(self) -> None:
+        self._lines.clear()
+        self._size = 0
+        self._guard = threading.Lock()
+        self._some = threading.Event()
+        self._thread = None

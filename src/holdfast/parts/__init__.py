@@ -1,0 +1,1 @@
+"""The parts: each keeps one promise, and each can be used alone."""

@@ -1,0 +1,287 @@
+"""Problem details (RFC 9457): every failure answered so that the caller can do something with it.
+
+{"type": "urn:holdfast:problem:not-found", "title": "Not Found", "status": 404,
+ "detail": "There is nothing here.", "advice": "Check the address ...", "request_id": "0192..."}
+"""
+
+import asyncio
+import html
+import logging
+from collections.abc import Awaitable, Mapping
+from typing import Final, NamedTuple
+
+import msgspec
+
+from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, header
+from holdfast.context import RequestContext, current
+from holdfast.decide.defaults import is_default, may_be_default
+from holdfast.errors import HoldfastError, MethodNotAllowed, NotFound, Stopping, Unforeseen
+
+TYPE: Final = "urn:holdfast:problem:"
+_LOG = logging.getLogger("holdfast.problems")
+_JSON: Final = (b"content-type", b"application/problem+json")
+_HTML: Final = (b"content-type", b"text/html; charset=utf-8")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_OF_DEFAULTS: Final[dict[int, type[HoldfastError]]] = {404: NotFound, 405: MethodNotAllowed, 500: Unforeseen}
+_REPLACED: Final = frozenset({b"content-type", b"content-length", b"content-encoding", b"etag", b"cache-control"})
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class Problem(NamedTuple):
+    """An answer that is a problem document, ready to be sent."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+    async def send(self, send: Send) -> None:
+        """Send it as the whole answer."""
+        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+def document(error: HoldfastError, request_id: str | None) -> dict[str, object]:
+    """The members of the problem document of `error`."""
+    return {
+        "type": TYPE + error.code,
+        "title": error.title(),
+        "status": error.status,
+        "detail": error.detail,
+        "advice": error.advice,
+        "request_id": request_id,
+        **error.members,
+    }
+
+
+def problem(error: HoldfastError, scope: Scope | None = None, *, request_id: str | None = None) -> Problem:
+    """The answer for `error`: a problem document, or a page where the client of `scope` is a browser that asks for one.
+
+    The request ID is that of the present request unless one is given.
+    """
+    record = current()
+    if record is not None:
+        record.problem = error.code
+        request_id = request_id or record.id
+    members = document(error, request_id)
+    as_page = scope is not None and wants_page(header(scope, b"accept"))
+    body = _page(members) if as_page else _encode(members)
+    headers: Headers = [_HTML if as_page else _JSON, (b"content-length", str(len(body)).encode()), _NO_STORE]
+    if as_page:
+        headers.append((b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"))
+    headers.extend((key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in error.headers.items())
+    return Problem(error.status, headers, body)
+
+
+def wants_page(accept: bytes | None) -> bool:
+    """Whether a client prefers HTML: it names `text/html` before, or without, any JSON."""
+    if accept is None or b"text/html" not in accept:
+        return False
+    json = accept.find(b"json")
+    return json < 0 or accept.find(b"text/html") < json
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title><style>
+:root{{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}}
+body{{max-width:36rem;margin:18vh auto 0;padding:0 1.5rem}}
+h1{{font-size:1.4rem;margin:0 0 .5rem}}code{{font-size:.9rem;user-select:all}}.id{{opacity:.7;margin-top:2rem}}
+</style></head><body><main><h1>{title}</h1><p>{detail}</p><p>{advice}</p>
+<p class="id">Request ID: <code>{request_id}</code></p></main></body></html>
+"""
+
+
+def _page(members: Mapping[str, object]) -> bytes:
+    shown = {key: html.escape(str(members.get(key) or "")) for key in ("title", "detail", "advice", "request_id")}
+    return _PAGE.format(**shown).encode()
+
+
+# -- the layer --
+
+
+def layer(app: ASGIApp) -> ASGIApp:
+    """Answer what nobody answered: our errors, unforeseen exceptions, and the frameworks' own default bodies.
+
+    This holds the only `try` on a request's way that answers for the application. What it catches is in the log with
+    its traceback, under the request's ID; it is raised again only where the answer had begun and must be cut.
+    """
+
+    async def problems(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            guarded = _guarded_websocket if scope["type"] == "websocket" else _unguarded
+            await guarded(app, scope, receive, send)
+            return
+        answer = _Answer(scope, send)
+        try:
+            await app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            if not answer.begun:
+                await problem(Stopping(), scope).send(send)
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place that answers for whatever the application raises
+            await answer.fail(error)
+        else:
+            await answer.finish()
+
+    return problems
+
+
+class _Answer:
+    """What one request was answered so far. Holds back an answer that may be a framework's default."""
+
+    __slots__ = ("_held", "_scope", "_send", "begun")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._held: list[Message] | None = None
+        self.begun = False
+        """Whether anything has been passed on."""
+
+    def send(self, message: Message) -> Awaitable[None]:
+        if self.begun:
+            return self._send(message)
+        if self._held is None and message["type"] == "http.response.start":
+            if may_be_default(message["status"], _content_length(message)):
+                self._held = [message]
+                return _done()
+            self.begun = True
+            return self._send(message)
+        return self._second(message)
+
+    async def _second(self, message: Message) -> None:
+        """The first body after a start that was held back: now it shows whether it is a default."""
+        held = self._held or []
+        whole = len(held) == 1 and message["type"] == "http.response.body" and not message.get("more_body", False)
+        if whole and is_default(held[0]["status"], bytes(message.get("body", b""))):
+            held.append(message)
+            if held[0]["status"] != 500:  # after a 500 the exception behind it may still come, and tells more
+                await self._replace(_OF_DEFAULTS[held[0]["status"]]())
+            return
+        self.begun = True
+        self._held = None
+        for earlier in held:
+            await self._send(earlier)
+        await self._send(message)
+
+    async def _replace(self, error: HoldfastError) -> None:
+        """Send `error` in place of what is held, keeping the headers that still hold."""
+        kept: Headers = []
+        if self._held and self._held[0]["status"] == error.status:
+            kept = [pair for pair in self._held[0].get("headers", ()) if pair[0] not in _REPLACED]
+        self._held = None
+        self.begun = True
+        made = problem(error, self._scope)
+        await made._replace(headers=made.headers + kept).send(self._send)
+
+    async def finish(self) -> None:
+        """The application has returned: what is still held goes out."""
+        if self._held is None:
+            return
+        if len(self._held) == 2:
+            await self._replace(Unforeseen())
+            return
+        self.begun = True
+        held, self._held = self._held, None
+        for message in held:
+            await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        """The application has raised `error`: log it, and answer for it if there is still an answer to give."""
+        record = current()
+        if record is not None:
+            record.error = error
+        known = isinstance(error, HoldfastError)
+        if not known or error.status >= 500:
+            _log_exception(error)
+        if self.begun:
+            raise _Cut from error
+        await self._replace(error if isinstance(error, HoldfastError) else Unforeseen())
+
+
+class _Cut(Exception):
+    """The answer had begun when the application failed, so the connection is closed before its end."""
+
+
+async def _unguarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+async def _guarded_websocket(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await app(scope, receive, send)
+    except Exception as error:  # noqa: BLE001 - as for HTTP
+        record = current()
+        _log_exception(error)
+        if record is not None:
+            record.error = error
+        if record is None or not record.ended:
+            await _end_websocket(scope, send, accepted=record is None or record.status != 0)
+
+
+async def _end_websocket(scope: Scope, send: Send, *, accepted: bool) -> None:
+    if accepted or "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1011})
+        return
+    made = problem(Unforeseen(), scope)
+    await send({"type": "websocket.http.response.start", "status": made.status, "headers": made.headers})
+    await send({"type": "websocket.http.response.body", "body": made.body})
+
+
+def _log_exception(error: Exception) -> None:
+    _LOG.error("the application raised an exception", exc_info=error)
+
+
+def is_logged(error: BaseException) -> bool:
+    """Whether the exception that comes out of the layer was logged by it, so that a server need not."""
+    return isinstance(error, _Cut)
+
+
+def _content_length(message: Message) -> int | None:
+    for name, value in message.get("headers") or ():
+        if name == b"content-length":
+            return int(value) if value.isdigit() else None
+    return None
+
+
+async def _done() -> None:
+    """What is held back was sent, as far as the application is concerned."""
+
+
+# -- refusals --
+
+
+class Refusal:
+    """A problem document made once, answered many times: only the request ID differs.
+
+    A refusal is a value that a layer returns with, not an exception.
+    """
+
+    __slots__ = ("_after", "_before", "_headers", "code", "status")
+
+    def __init__(self, error: HoldfastError, *headers: tuple[bytes, bytes]) -> None:
+        """Prepare the bytes for `error`; `headers` are sent beside its own."""
+        marker = "00000000-0000-7000-8000-000000000000"
+        made = problem(error, request_id=marker)
+        before, _, after = made.body.partition(marker.encode())
+        self._before, self._after = before, after
+        self._headers: Headers = [*made.headers, *headers]
+        self.status = made.status
+        self.code = error.code
+
+    def body(self, request_id: str) -> bytes:
+        """The body for the request with this ID, which is 36 characters long."""
+        return self._before + request_id.encode() + self._after
+
+    @property
+    def headers(self) -> Headers:
+        """The headers, with the body's length."""
+        return list(self._headers)
+
+    async def answer(self, record: RequestContext, send: Send) -> None:
+        """Refuse the request of `record`."""
+        record.refused = True
+        record.problem = self.code
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body(record.id)})

@@ -1,0 +1,1 @@
+"""`holdfast run`: uvicorn's server, extended where a process comes, goes and is replaced."""

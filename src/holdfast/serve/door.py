@@ -1,0 +1,271 @@
+"""The door: uvicorn's HTTP protocol, extended where a request comes in and an answer goes out.
+
+What is refused here is refused before a task or the application exists: heads that are too large or no HTTP.
+Trailers are dropped: the parser would append them to the live headers, and a trailer must never become a credential.
+"""
+
+import asyncio
+import time
+import urllib.parse
+from typing import Any, Final, cast
+
+import httptools
+from uvicorn._types import ASGI3Application
+from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from holdfast import logs
+from holdfast.context import SCOPE_KEY, RequestContext
+from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, UriTooLong
+from holdfast.events import Outcome, RequestFinished
+from holdfast.ids import uuid7
+from holdfast.logs.canonical import Gone
+from holdfast.problems import Refusal
+from holdfast.serve.cycle import Cycle
+
+_CLOSE: Final = (b"connection", b"close")
+_REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
+    kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, UriTooLong)
+}
+
+
+class DoorState(ServerState):
+    """What all connections of a process share."""
+
+    def __init__(self, *, head_max_bytes: int, observe: bool) -> None:
+        super().__init__()
+        self.head_max_bytes = head_max_bytes
+        self.observe = observe
+        self.draining = False
+        """Whether each answer is the last on its connection."""
+
+
+class Door(HttpToolsProtocol):
+    """One connection."""
+
+    server_state: DoorState
+    parser: httptools.HttpRequestParser  # None only once the connection is lost, when nothing is fed any more
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.call = cast("ASGI3Application", self.app)
+        self.gone = Gone()
+        self.serving: Cycle | None = None
+        """The request that is being answered; others of a pipeline wait behind it."""
+        self.head_bytes = 0
+        self.in_head = True
+        self.refused = False
+        self.observed = False
+
+    # -- what comes in --
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, unless this connection was refused."""
+        if self.refused:
+            return
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        if self.in_head:
+            self.head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+        except httptools.HttpParserError:
+            self.refuse(BadRequest)
+        else:
+            if self.in_head and self.head_bytes > self.server_state.head_max_bytes:
+                self.refuse(HeadersTooLarge if self.headers else UriTooLong)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope[Gone.SCOPE_KEY] = self.gone  # pyright: ignore[reportGeneralTypeIssues] - the scope is open to others
+        self.in_head = True
+        self.head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is dropped."""
+        if not self.in_head:
+            return
+        self.head_bytes += len(name) + len(value) + 4
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: begin to serve the request, or let it wait behind the one before it."""
+        self.in_head = False
+        if self.refused:
+            return
+        size = self.head_bytes + len(self.url)
+        self.head_bytes = 0
+        if size > self.server_state.head_max_bytes and not self._only_observed(HeadersTooLarge):
+            self.refuse(UriTooLong if len(self.url) * 2 > size else HeadersTooLarge)
+            return
+        parser, scope = self.parser, cast("dict[str, Any]", self.scope)
+        scope["method"] = parser.get_method().decode("ascii")
+        version = parser.get_http_version()
+        if version != "1.1":
+            scope["http_version"] = version
+        if parser.should_upgrade() and self._should_upgrade():
+            return
+        try:
+            self._set_path(scope)
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self.refuse(BadRequest)
+            return
+        cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive() and not self.server_state.draining,
+            on_response=self.on_response_complete,
+        )
+        before, self.cycle = self.cycle, cycle
+        if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
+            self._begin(cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.call))
+
+    def _set_path(self, scope: dict[str, Any]) -> None:
+        url = httptools.parse_url(self.url)
+        raw_path = url.path or b"/"
+        path = raw_path.decode("ascii")
+        scope["path"] = self.root_path + (urllib.parse.unquote(path) if "%" in path else path)
+        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["query_string"] = url.query or b""
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if self.refused or self.cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade()):
+            return
+        self.cycle.body += body
+        if len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+        self.cycle.message_event.set()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self.in_head = True
+        if not self.refused:
+            super().on_message_complete()
+
+    # -- what goes out --
+
+    def _begin(self, cycle: Cycle) -> None:
+        self.serving = cycle
+        task = self.loop.create_task(cycle.run_asgi(self.call))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def on_response_complete(self) -> None:
+        """An answer is whole: serve the next of the pipeline, or wait for one."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, _ = self.pipeline.pop()
+            self._begin(cast("Cycle", cycle))
+        else:
+            self._await_next()
+
+    def _await_next(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over, also for a request of a pipeline that is not the last."""
+        self.gone.gone = True
+        if self.serving is not None and not self.serving.response_complete:
+            self.serving.disconnected = True
+            self.serving.message_event.set()
+        super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing that was asked on this connection is unanswered."""
+        return self.serving is None or (self.serving.response_complete and not self.pipeline)
+
+    def shutdown(self) -> None:
+        """The server drains: an idle connection is kept as long as keep-alive lasts, for one more answer."""
+        if not self.idle:
+            self.cycle.keep_alive = False
+        elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            self._await_next()
+
+    # -- refusals --
+
+    def _only_observed(self, kind: type[HoldfastError]) -> bool:
+        if self.server_state.observe and not self.observed:
+            self.observed = True
+            self.logger.warning("observed: would refuse", extra={"problem": kind.code})
+        return self.server_state.observe
+
+    def refuse(self, kind: type[HoldfastError]) -> None:
+        """Answer with the problem of `kind`, log it, and close."""
+        if kind is not BadRequest and self._only_observed(kind):
+            return
+        self.refused = True
+        unanswered = self.serving if self.serving is not None and not self.serving.response_complete else None
+        if unanswered is not None and (unanswered.response_started or self.cycle is not unanswered):
+            self.cycle.keep_alive = False  # what came before is answered first; then the connection closes
+            self.flow.pause_reading()
+            return
+        refusal = _REFUSALS[kind]
+        record = cast("RequestContext | None", unanswered.scope.get(SCOPE_KEY)) if unanswered is not None else None
+        request_id = record.id if record is not None else uuid7()
+        self._write(refusal, request_id)
+        if record is not None and unanswered is not None:
+            record.refused, record.status, record.problem = True, refusal.status, refusal.code
+            unanswered.disconnected = True
+            unanswered.message_event.set()
+        else:
+            self._log(refusal, request_id)
+        self.transport.close()
+
+    def _write(self, refusal: Refusal, request_id: str) -> None:
+        headers = [*self.server_state.default_headers, *refusal.headers, (b"x-request-id", request_id.encode())]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + refusal.body(request_id))
+
+    def _log(self, refusal: Refusal, request_id: str) -> None:
+        scope = cast("dict[str, Any]", self.scope or {})
+        logs.tell(
+            RequestFinished(
+                at=time.time(),
+                request_id=request_id,
+                client_request_id=None,
+                trace_id=None,
+                trace_link=None,
+                client=self.client[0] if self.client else None,
+                kind="http",
+                method=scope.get("method", ""),
+                path=scope.get("path", ""),
+                query="",
+                route=None,
+                status=refusal.status,
+                duration_ms=0.0,
+                bytes_out=len(refusal.body(request_id)),
+                actor=None,
+                action=None,
+                outcome=Outcome.REFUSED,
+                problem=refusal.code,
+            )
+        )

@@ -1,0 +1,99 @@
+"""Finding the application that is named on the command line, and putting Holdfast around it."""
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from holdfast.app import Holdfast
+from holdfast.asgi import ASGIApp
+from holdfast.context import ContextSettings
+from holdfast.errors import AppNotFound
+from holdfast.parts.drain import Lifecycle
+
+
+def find(name: str) -> ASGIApp:
+    """The application that `module:variable` or `module:function()` names.
+
+    Raises AppNotFound, which says what was found instead. What the module itself raises passes unchanged.
+    """
+    module_name, separator, attribute = name.partition(":")
+    if not separator or not module_name or not attribute:
+        raise AppNotFound(f"{name!r} is not of the form module:variable.")
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module_name == error.name or module_name.startswith(error.name + ".")):
+            raise AppNotFound(f"There is no module {error.name!r} to be imported from {folder}.") from error
+        raise
+    called = attribute.endswith("()")
+    found: object = module
+    for part in attribute.removesuffix("()").split("."):
+        found = getattr(found, part, None)
+        if found is None:
+            raise AppNotFound(f"The module {module_name!r} has no {part!r}. {_offers(vars(module))}")
+    if called:
+        found = cast("Callable[[], object]", found)()
+    return _checked(name, found)
+
+
+def _offers(names: dict[str, object]) -> str:
+    likely = [name for name, value in names.items() if not name.startswith("_") and _is_asgi(value)]
+    return f"Perhaps {' or '.join(likely)} is meant." if likely else ""
+
+
+def _is_asgi(value: object) -> bool:
+    if inspect.isclass(value) or not callable(value):
+        return False
+    call = value if inspect.isfunction(value) else vars(type(value)).get("__call__")
+    return inspect.iscoroutinefunction(call)
+
+
+def _checked(name: str, found: object) -> ASGIApp:
+    if not callable(found):
+        raise AppNotFound(f"{name!r} is a {type(found).__name__}, which cannot be called.")
+    if _is_asgi(found) or not _takes_two(found):
+        return cast("ASGIApp", found)
+    raise AppNotFound(
+        f"{name!r} looks like a WSGI application, which is not served.",
+        # Django: its asgi.py; Flask: asgiref's WsgiToAsgi
+    )
+
+
+def _takes_two(found: Callable[..., object]) -> bool:
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
+    return len(positional) == 2
+
+
+def wrap(app: ASGIApp, settings: ContextSettings) -> Holdfast:
+    """Holdfast around `app`; an application that is a Holdfast already stays what it is."""
+    if isinstance(app, Holdfast):
+        return app
+    return Holdfast(app, settings=settings, lifecycle=Lifecycle(), own_logs=False)
+
+
+def adopt_loggers() -> None:
+    """Let the lines of structlog and loguru go out the same way, where the application has imported them."""
+    if "structlog" in sys.modules:
+        from holdfast.contrib import structlog  # noqa: PLC0415 - only where the application uses it
+
+        structlog.install()
+    if "loguru" in sys.modules:
+        from holdfast.contrib import loguru  # noqa: PLC0415 - as above
+
+        loguru.install()
+
+
+def explain(error: BaseException) -> str:
+    """Where in the application's own code its import failed: the last lines of the traceback."""
+    return "".join(traceback.format_exception(error, limit=-4)).rstrip()

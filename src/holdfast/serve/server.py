@@ -1,0 +1,169 @@
+"""One serving process: uvicorn's server, which lives through the states of `holdfast.decide.lifecycle`."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from typing import Final
+
+from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.server import Server as UvicornServer
+
+from holdfast.decide.lifecycle import Event, State, of_signal
+from holdfast.parts.drain import DrainSettings, Lifecycle
+from holdfast.serve.door import Door, DoorState
+
+_LOG = logging.getLogger("holdfast.serve")
+_TICK_S: Final = 0.05
+_UNWIND_S: Final = 2.0
+"""How long cancelled requests have to clean up behind them."""
+_CLOSE_S: Final = 10.0
+"""How long the application and the resources have to close."""
+
+
+class Server(UvicornServer):
+    """Serves one application on sockets that are bound already."""
+
+    server_state: DoorState
+
+    def __init__(self, config: Config, state: DoorState, lifecycle: Lifecycle, drain: DrainSettings) -> None:
+        super().__init__(config)
+        self.server_state = state
+        self.lifecycle = lifecycle
+        self.drain = drain
+        self.on_listening: Callable[[], None] = _nothing
+        """Called once requests are accepted."""
+        self.failed = False
+        """Whether the application did not close as it should."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop, then drain. Ends with SystemExit where the application does not start."""
+        sockets = sockets or []
+        self._listen_to_signals()
+        if not self.config.loaded:
+            self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        ticking = asyncio.create_task(self._tick(), name="holdfast-date")
+        try:
+            await self._start(sockets)
+            await self.lifecycle.wait_while(State.SERVING)
+            await self._leave()
+            await self._drain(sockets)
+        finally:
+            ticking.cancel()
+
+    def handle_signal(self, number: int) -> None:
+        """A signal asks this process to stop, or to hurry."""
+        event = of_signal(self.lifecycle.state, interrupt=number == signal.SIGINT)
+        _LOG.info("signal received", extra={"signal": signal.Signals(number).name, "means": event.value})
+        self.lifecycle.handle(event)
+
+    def retire(self) -> None:
+        """Another process serves in this one's place: finish what was accepted, without delay."""
+        self.lifecycle.handle(Event.HURRY)
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_signal, number)
+
+    async def _tick(self) -> None:
+        """Keep the Date header true."""
+        while True:
+            self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+            await asyncio.sleep(1.0)
+
+    async def _start(self, sockets: list[socket.socket]) -> None:
+        await self.startup(sockets=sockets)
+        if self.lifecycle.state is State.STARTING:  # the application is no Holdfast that says so itself
+            self.lifecycle.handle(Event.STARTED)
+        self.on_listening()
+
+    async def _leave(self) -> None:
+        """Serve on, not ready any more, for as long as the delay says."""
+        if self.lifecycle.state is State.LEAVING and not await self.lifecycle.wait_while(
+            State.LEAVING, self.drain.delay_s
+        ):
+            self.lifecycle.handle(Event.DELAY_OVER)
+
+    async def _drain(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept nothing new, finish what was accepted, close."""
+        if self.lifecycle.state is State.DRAINING:
+            self.server_state.draining = True
+            await self._stop_accepting(sockets)
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+            await self._finish()
+        await self._cut_what_is_left()
+        for server in self.servers:
+            server.close()
+        await self._close()
+        self.lifecycle.handle(Event.CLOSED)
+
+    async def _stop_accepting(self, sockets: Sequence[socket.socket]) -> None:
+        """Take the connections that wait in the kernel's queue, then close the listening sockets.
+
+        They were completed by the kernel, so their clients take them for accepted.
+        """
+        waiting = [listener.dup() for listener in sockets]
+        for server in self.servers:
+            server.close()
+        for listener in sockets:
+            listener.close()
+        loop = asyncio.get_running_loop()
+        for listener in waiting:
+            listener.setblocking(False)
+            accepted: list[socket.socket] = []
+            with contextlib.suppress(OSError):
+                while True:
+                    accepted.append(listener.accept()[0])
+            listener.close()
+            for connection in accepted:
+                connection.setblocking(False)
+                with contextlib.suppress(OSError):
+                    await loop.connect_accepted_socket(self._door, connection)
+
+    def _door(self) -> Door:
+        return Door(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    async def _finish(self) -> None:
+        """Wait until all that was accepted is answered, for as long as the grace lasts."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self.drain.grace_s
+        while self.lifecycle.state is State.DRAINING:
+            if not self.server_state.tasks and not self.server_state.connections:
+                self.lifecycle.handle(Event.IDLE)
+            elif loop.time() >= end:
+                self.lifecycle.handle(Event.GRACE_OVER)
+            else:
+                await asyncio.sleep(_TICK_S)
+
+    async def _cut_what_is_left(self) -> None:
+        tasks = set(self.server_state.tasks)
+        if tasks:
+            _LOG.warning("requests are cut off: the grace period is over", extra={"requests": len(tasks)})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=_UNWIND_S)
+        for connection in list(self.server_state.connections):
+            connection.transport.close()
+        await asyncio.sleep(0)
+
+    async def _close(self) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await self.lifespan.shutdown()
+        except TimeoutError:
+            _LOG.error("the application did not close in time", extra={"seconds": _CLOSE_S})
+            self.failed = True
+        self.failed = self.failed or self.lifespan.should_exit
+
+
+def _nothing() -> None:
+    """Nobody waits for this server to listen."""
+
+
+__all__ = ["STARTUP_FAILURE", "Server"]
