@@ -84,8 +84,9 @@ class Running:
     def ended(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the end; the exit code."""
         code = self.process.wait(timeout_s)
-        for reader in self._readers:
+        for reader, stream in zip(self._readers, (self.process.stdout, self.process.stderr), strict=True):
             reader.join(5)
+            stream.close()
         return code
 
     def stop(self) -> int:

@@ -215,6 +215,33 @@ def test_a_list_keeps_to_the_limits_of_its_items_and_its_length(tmp_path: Path):
     assert faults(Crew, environ={"CREW_AGES": "16,15"}, folder=tmp_path) != ()
 
 
+class Free(Settings, prefix="FREE", title="free"):
+    """Settings that only their types limit."""
+
+    number: Annotated[float, option("A number.", lt=1e300)] = 0.0
+    text: Annotated[str | None, option("A text.")] = None
+    path: Annotated[Path | None, option("A path.")] = None
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1e999", "1e300"])
+def test_a_number_is_finite_wherever_it_comes_from(tmp_path: Path, value: str):
+    assert len(faults(Free, environ={"FREE_NUMBER": value}, folder=tmp_path)) == 1
+    (tmp_path / "holdfast.toml").write_text(f"[free]\nnumber = {value}\n")
+    assert len(faults(Free, environ={}, folder=tmp_path)) == 1
+
+
+def test_a_text_that_is_not_utf_8_and_a_path_that_cannot_be_one_are_faults(tmp_path: Path):
+    assert len(faults(Free, environ={"FREE_TEXT": "caf\udce9"}, folder=tmp_path)) == 1
+    for path in ("", "a\\u0000b"):
+        (tmp_path / "holdfast.toml").write_text(f'[free]\npath = "{path}"\n')
+        assert len(faults(Free, environ={}, folder=tmp_path)) == 1
+
+
+def test_the_word_none_is_a_text_where_texts_are_taken(tmp_path: Path):
+    loaded = settings.load(Free, {"FREE_TEXT": "none", "FREE_PATH": "none"}, tmp_path)
+    assert loaded == Free(text="none", path=Path("none"))
+
+
 # -- faults --
 
 
@@ -227,6 +254,7 @@ def test_all_faults_of_all_classes_are_named_at_once(tmp_path: Path):
         "PAPERS_OWNER: missing, allowed: a text; Who owns it.",
     )
     assert faults(Boat, Cargo, Papers, environ=environ, folder=tmp_path) == expected
+    assert faults(Boat, Boat, Cargo, Boat, Papers, environ=environ, folder=tmp_path) == expected
     with pytest.raises(SettingsInvalid) as caught:
         settings.load_all(Boat, Cargo, Papers, environ=environ, folder=tmp_path)
     assert [line.strip() for line in str(caught.value).splitlines()[1:]] == list(expected)
@@ -304,6 +332,13 @@ def test_a_secret_with_a_default_in_the_code_is_refused():
 
         class Wrong(Settings, prefix="WRONG", title="wrong"):
             x: Annotated[Secret, option("x")] = Secret("in the code")
+
+
+def test_a_secret_is_not_chosen_from_a_list_in_the_code():
+    with pytest.raises(TypeError, match=r"Wrong\.x: "):
+
+        class Wrong(Settings, prefix="WRONG", title="wrong"):
+            x: Annotated[Secret, option("x", choices=[Secret("a")])]
 
 
 @pytest.mark.parametrize(("prefix", "title"), [("", "x"), ("X", ""), ("x", "x"), ("X_", "x"), ("X", "a b")])
@@ -555,6 +590,9 @@ def test_the_classes_of_a_package_are_listed_without_those_of_others():
     assert Secrets in own()
     assert not {Boat, Cargo, Papers} & set(own())
     assert {Boat, Cargo, Papers, Secrets} <= set(settings.declared())
+    neighbour = type("Neighbour", (Settings,), {"__module__": "holdfastened"}, prefix="NEIGHBOUR", title="neighbour")
+    assert settings.declared("holdfastened") == [neighbour]
+    assert neighbour not in settings.declared("holdfast")
 
 
 def test_no_part_of_holdfast_has_more_than_five_settings():
@@ -581,6 +619,13 @@ def test_the_page_lists_every_setting_of_holdfast():
     if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(fresh)
     assert PAGE.read_text() == fresh, "write the tables anew: WRITE_DOCS=1 python -m pytest tests/test_settings.py"
+
+
+def test_a_bar_in_a_cell_does_not_end_it():
+    class Barred(Settings, prefix="BARRED", title="barred"):
+        x: Annotated[str, option("Either.", pattern="a|b")] = "a"
+
+    assert settings.markdown([Barred]).splitlines()[-1] == r"| `BARRED_X` | a | a text that matches a\|b | Either. |"
 
 
 def test_a_page_without_markers_is_refused():

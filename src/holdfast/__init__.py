@@ -1,0 +1,80 @@
+"""Holdfast makes a Python backend hold up.
+
+Everything at once: `Holdfast(app)`, or `holdfast run module:app` without changing a line.
+One part alone: the modules `context`, `errors`, `logs`, `offload`, `problems`, `resources` and `settings`.
+"""
+
+from holdfast import context as context
+from holdfast import errors as errors
+from holdfast import logs as logs
+from holdfast import problems as problems
+from holdfast import resources as resources
+from holdfast import settings as settings
+from holdfast.app import Holdfast
+from holdfast.context import RequestContext, current, set_action, set_actor
+from holdfast.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Gone,
+    HeadersTooLarge,
+    HoldfastError,
+    InsufficientStorage,
+    Invalid,
+    MethodNotAllowed,
+    NotFound,
+    RangeNotSatisfiable,
+    RequestTimeout,
+    TooLarge,
+    TooMany,
+    Unauthorised,
+    Unavailable,
+    UnsupportedMedia,
+    UpstreamFailed,
+    UpstreamTimeout,
+    UriTooLong,
+)
+from holdfast.parts import offload as offload
+from holdfast.parts.drain import draining
+from holdfast.resources import Resources
+from holdfast.settings import Secret, Settings, option
+
+__all__ = [
+    "BadRequest",
+    "Conflict",
+    "Forbidden",
+    "Gone",
+    "HeadersTooLarge",
+    "Holdfast",
+    "HoldfastError",
+    "InsufficientStorage",
+    "Invalid",
+    "MethodNotAllowed",
+    "NotFound",
+    "RangeNotSatisfiable",
+    "RequestContext",
+    "RequestTimeout",
+    "Resources",
+    "Secret",
+    "Settings",
+    "TooLarge",
+    "TooMany",
+    "Unauthorised",
+    "Unavailable",
+    "UnsupportedMedia",
+    "UpstreamFailed",
+    "UpstreamTimeout",
+    "UriTooLong",
+    "context",
+    "current",
+    "draining",
+    "errors",
+    "logs",
+    "offload",
+    "option",
+    "problems",
+    "resources",
+    "set_action",
+    "set_actor",
+    "settings",
+]

@@ -33,6 +33,17 @@ class ContextSettings(Settings, prefix="HOLDFAST", title="context"):
     ] = ()
 
 
+class Gone:
+    """Whether the client has left. A server that knows puts its own under `SCOPE_KEY` into the scope."""
+
+    SCOPE_KEY: Final = "holdfast.client"
+    __slots__ = ("gone",)
+
+    def __init__(self) -> None:
+        """The client is there."""
+        self.gone = False
+
+
 class RequestContext:
     """What is known of one request, from its first byte to its line in the log."""
 
@@ -42,6 +53,7 @@ class RequestContext:
         "bytes_out",
         "client",
         "client_id",
+        "client_left",
         "container",
         "ended",
         "error",
@@ -71,6 +83,7 @@ class RequestContext:
         self.query: str = scope["query_string"].decode("latin-1")
         peer = scope.get("client")
         self.client: str | None = peer[0] if peer else None
+        self.client_left: Gone = scope.get(Gone.SCOPE_KEY) or Gone()
         self.client_id: str | None = None
         self.trace_id: str | None = None
         self.trace_link: str | None = None
@@ -146,6 +159,8 @@ def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
             return
         record = RequestContext(scope, uuid7())
         scope[SCOPE_KEY] = record
+        if Gone.SCOPE_KEY not in scope:
+            receive = _watching(receive, record.client_left)
         _read_headers(record, scope, trusted)
         token = _current.set(record)
         try:
@@ -156,6 +171,16 @@ def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
             _current.reset(token)
 
     return context
+
+
+def _watching(receive: Receive, client: Gone) -> Receive:
+    async def watch() -> Message:
+        message = await receive()
+        if message["type"] in {"http.disconnect", "websocket.disconnect"}:
+            client.gone = True
+        return message
+
+    return watch
 
 
 def _trusted(settings: ContextSettings) -> tuple[Network, ...]:
@@ -222,7 +247,7 @@ def _answering(record: RequestContext, send: Send) -> Send:
         kind = message["type"]
         if kind in _BODIES:
             record.bytes_out += len(message.get("body", b""))
-            record.ended = not message.get("more_body", False)
+            record.ended = not (message.get("more_body", False) or record.client_left.gone)
         elif kind in _STARTS:
             record.status = message.get("status", 101)
             headers = [pair for pair in message.get("headers") or () if pair[0] != b"x-request-id"]

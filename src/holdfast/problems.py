@@ -176,8 +176,12 @@ class _Answer:
         await made._replace(headers=made.headers + kept).send(self._send)
 
     async def finish(self) -> None:
-        """The application has returned: what is still held goes out."""
+        """The application has returned: what is still held goes out, and if it answered nothing, that is answered for."""
         if self._held is None:
+            record = current()
+            if not self.begun and not (record is not None and record.client_left.gone):
+                _LOG.error("the application returned without an answer")
+                await self._replace(Unforeseen())
             return
         if len(self._held) == 2:
             await self._replace(Unforeseen())

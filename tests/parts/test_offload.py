@@ -19,11 +19,6 @@ pytestmark = pytest.mark.anyio
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="nobody")
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def two_threads() -> None:
     offload.configure(OffloadSettings(threads=2))
@@ -304,9 +299,13 @@ async def test_what_came_before_an_error_arrives_first_and_the_error_unchanged()
     error = OSError("the disk")
     numbers = Numbers(5, error)
     got: list[int] = []
-    with pytest.raises(OSError, match="the disk") as caught:
+
+    async def collect() -> None:
         async for item in offload.iterate(numbers, 4):
             got.append(item)
+
+    with pytest.raises(OSError, match="the disk") as caught:
+        await collect()
     assert caught.value is error
     assert got == [0, 1, 2, 3, 4]
     assert numbers.well
@@ -356,16 +355,21 @@ async def read(numbers: Numbers) -> list[int]:
         return [item async for item in walk]
 
 
-async def test_a_task_that_is_cancelled_in_a_step_goes_on_and_the_iterator_is_closed_when_the_step_has_ended():
+async def test_a_task_that_is_cancelled_in_a_step_goes_on_and_the_iterator_is_closed_when_the_step_has_ended(
+    caplog: pytest.LogCaptureFixture,
+):
     numbers = Slow()
     task = asyncio.create_task(read(numbers))
     await until(numbers.call.begun.is_set)
     await cancelled(task)
+    # The other thread takes its work in order: a closing that did not wait for the step would have run by now.
+    await offload.thread(lambda: None)
     assert numbers.closed_in == []
     numbers.call.may_end.set()
     await until(lambda: numbers.closed_in)
     assert numbers.well
     assert next(numbers.left) == 2
+    assert caplog.records == []
 
 
 async def test_a_task_that_is_cancelled_while_its_step_waits_for_a_thread_leaves_a_closed_iterator():
@@ -381,6 +385,16 @@ async def test_a_task_that_is_cancelled_while_its_step_waits_for_a_thread_leaves
     await until(lambda: numbers.closed_in)
     assert numbers.well
     assert numbers.advanced_in == set()
+
+
+def test_a_step_that_begins_after_its_walk_was_left_touches_nothing():
+    numbers = Numbers(3)
+    walk = offload._Walk(numbers, 1)
+    assert walk.leave()
+    assert walk.step() == ([], None, True)
+    assert not walk.leave()
+    assert numbers.advanced_in == set()
+    assert numbers.closed_in == []
 
 
 async def test_a_task_that_is_cancelled_while_it_closes_leaves_a_closed_iterator():

@@ -7,14 +7,15 @@ wait for the file itself. A transaction is short, and none is open while a clien
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, Self
 
-from holdfast import InsufficientStorage, Unavailable
 from sqlalchemy import URL, Connection, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from holdfast import InsufficientStorage, Unavailable
 
 _PATIENCE_S: Final = 30.0
 _READERS: Final = 8
@@ -31,7 +32,7 @@ class Database:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, path: str) -> AsyncIterator[Self]:
+    async def at(cls, path: str) -> AsyncGenerator[Self]:
         """Open the SQLite file at `path`, whose tables are there; all connections are closed at the end."""
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=path),
@@ -47,7 +48,7 @@ class Database:
             await engine.dispose()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncSession]:
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
         """A session that sees one state of the database. Keep it short, and never across a wait for anything else.
 
         Raises Unavailable if the database stays locked.
@@ -57,7 +58,7 @@ class Database:
                 yield session
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
+    async def writing(self) -> AsyncGenerator[AsyncSession]:
         """A session in a transaction of the only writer: committed at the end of the block, undone if it fails.
 
         Raises Unavailable if the database stays locked, InsufficientStorage if the disk is full.
@@ -80,7 +81,7 @@ def _begin(connection: Connection) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained() -> Generator[None]:
     """Turn what only time or the operator can mend into an answer that says so."""
     try:
         yield

@@ -23,7 +23,7 @@ class DepotSettings(Settings, prefix="DEPOT", title="depot"):
         option("The token of the first account, made at the first start; without it one is made up and printed."),
     ] = None
     webhook_url: Annotated[
-        str | None,
+        Secret | None,  # the address of a webhook is often all that it takes to call it
         option("Where to POST when a file is ready or has failed.", pattern=r"https?://\S+"),
     ] = None
     max_file_mb: Annotated[int, option("The largest file that is taken, in MiB.", ge=1)] = 10_240

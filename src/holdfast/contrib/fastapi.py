@@ -115,8 +115,8 @@ def _describe(document: MutableMapping[str, Any]) -> None:
     found = False
     for path in document.get("paths", {}).values():
         for operation in path.values():
-            answer = operation.get("responses", {}).get("422") if isinstance(operation, dict) else None
-            if answer and answer.get("content", {}).get("application/json", {}).get("schema") == _THEIRS:
+            answer = operation.get("responses", {}).get("422", {})
+            if answer.get("content", {}).get("application/json", {}).get("schema") == _THEIRS:
                 answer["content"] = {"application/problem+json": {"schema": _OURS}}
                 found = True
     if found:

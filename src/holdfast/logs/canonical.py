@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from holdfast import trace
-from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
+from holdfast.asgi import ASGIApp, Receive, Scope, Send
 from holdfast.context import RequestContext, current
 from holdfast.decide.redaction import Redactor
 from holdfast.events import Outcome, RequestFinished
@@ -20,16 +20,6 @@ QUIET: Final = "/-/"
 """Below this path are the probes: their lines are of level debug, for they come every second and say the same."""
 
 Listener = Callable[[RequestFinished], None]
-
-
-class Gone:
-    """Whether the client has left. A server that knows puts its own under `SCOPE_KEY` into the scope."""
-
-    SCOPE_KEY: Final = "holdfast.client"
-    __slots__ = ("gone",)
-
-    def __init__(self) -> None:
-        self.gone = False
 
 
 class RequestLine(msgspec.Struct):
@@ -69,10 +59,6 @@ def layer(app: ASGIApp, tell: Listener) -> ASGIApp:
         if record is None or scope is not record.scope:
             await app(scope, receive, send)
             return
-        client = scope.get(Gone.SCOPE_KEY)
-        if client is None:
-            client = Gone()
-            receive = _watching(receive, client)
         cancelled = False
         try:
             await app(scope, receive, send)
@@ -84,23 +70,14 @@ def layer(app: ASGIApp, tell: Listener) -> ASGIApp:
             record.error = record.error or error
             raise
         finally:
-            tell(_finished(record, outcome_of(record, gone=client.gone, cancelled=cancelled)))
+            tell(_finished(record, outcome_of(record, cancelled=cancelled)))
 
     return canonical
 
 
-def _watching(receive: Receive, client: Gone) -> Receive:
-    async def watch() -> Message:
-        message = await receive()
-        if message["type"] in {"http.disconnect", "websocket.disconnect"}:
-            client.gone = True
-        return message
-
-    return watch
-
-
-def outcome_of(record: RequestContext, *, gone: bool, cancelled: bool) -> str:
+def outcome_of(record: RequestContext, *, cancelled: bool) -> str:
     """The one word that says how a request ended."""
+    gone = record.client_left.gone
     if record.refused:
         return Outcome.REFUSED
     if cancelled:

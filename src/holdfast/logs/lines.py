@@ -77,7 +77,7 @@ def _redacted(record: logging.LogRecord, redactor: Redactor, *, show_locals: boo
         "level": _LEVELS.get(record.levelname, record.levelname.lower()),
         "event": redactor.text(record.getMessage()),
         "logger": record.name,
-        "source": f"{record.filename}:{record.lineno}",
+        "source": _source(record),
         **redactor.fields(_of_request()),
     }
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
@@ -89,6 +89,16 @@ def _redacted(record: logging.LogRecord, redactor: Redactor, *, show_locals: boo
     if record.stack_info:
         fields["stack"] = redactor.text(record.stack_info)
     return fields
+
+
+def _source(record: logging.LogRecord) -> str:
+    """Where the line comes from: for an exception, where it was raised."""
+    trace = record.exc_info[2] if record.exc_info else None
+    if trace is None:
+        return f"{record.filename}:{record.lineno}"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"
 
 
 def _of_request() -> dict[str, object]:

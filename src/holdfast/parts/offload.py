@@ -26,8 +26,7 @@ class OffloadSettings(Settings, prefix="HOLDFAST_OFFLOAD", title="offload"):
     """The threads for calculation and blocking calls."""
 
     threads: Annotated[
-        int,
-        option("How many functions run at the same time.", ge=1, le=1024, default="processors + 4, at most 32"),
+        int, option("How many functions run at the same time.", ge=1, le=1024, default="processors + 4, at most 32")
     ] = dataclasses.field(default_factory=lambda: min(32, len(os.sched_getaffinity(0)) + 4))
 
 
@@ -177,8 +176,7 @@ def _called(work: Callable[[], T]) -> T:
         return work()
     except StopIteration as stop:
         # A future cannot carry one: whoever awaits it would wait for ever.
-        msg = "the function raised StopIteration"
-        raise RuntimeError(msg) from stop
+        raise RuntimeError("the function raised StopIteration") from stop
 
 
 async def _result(future: Future[T], context: Context, *, must_run: bool = False) -> T:

@@ -91,6 +91,10 @@ class Container:
         """The names of the providers whose resources are open here, in the order of their opening."""
         return [held.declared.wire.label for held in self._held.values() if held.lifetime is not None]
 
+    def tasks(self) -> set[asyncio.Task[None]]:
+        """The tasks in which what is open here is kept."""
+        return {held.lifetime.task for held in self._held.values() if held.lifetime is not None}
+
     def broken(self, key: Key) -> bool | None:
         """Whether the resource of `key` ended though nobody closed it; None if it is not open here."""
         held = self._held.get(key)
@@ -230,7 +234,10 @@ class Container:
         return await self._close([held for held in self._held.values() if not held.claimed], self._error)
 
     async def end(self, error: BaseException | None = None) -> BaseException | None:
-        """Close all of it, for good. `error` is raised inside the providers. Returns what went wrong in closing."""
+        """Close all of it, for good. `error` is raised inside the providers of a request's resources.
+
+        Returns what went wrong in closing.
+        """
         self.ended = True
         return await self._close(list(self._held.values()), self._error or error)
 
@@ -245,19 +252,28 @@ class Container:
         if not self.holds():
             _holding.discard(self)
         found: list[BaseException] = []
-        task = asyncio.create_task(_close_in_turn(closing, error, found), name=f"closing of {self.made_at}")
+        nested = self._scope is Scope.REQUEST
+        task = asyncio.create_task(
+            _close_in_turn(closing, error if nested else None, found, nested=nested), name=f"closing of {self.made_at}"
+        )
         self._house.unwinding.add(task)
         task.add_done_callback(self._house.unwinding.discard)
         await asyncio.shield(task)
         return found[0] if found else None
 
 
-async def _close_in_turn(closing: list[_Held], error: BaseException | None, found: list[BaseException]) -> None:
-    """Close the last one first. One that fails is logged, and the others still close: with its failure, if no other."""
+async def _close_in_turn(
+    closing: list[_Held], error: BaseException | None, found: list[BaseException], *, nested: bool
+) -> None:
+    """Close the last one first. One that fails is logged, and the others still close.
+
+    Those of a request are `nested`: as with blocks of `async with`, an exception reaches all that are around it. Those
+    of the application are closed alike however it ended.
+    """
     for held in reversed(closing):
         assert held.lifetime is not None  # noqa: S101 - chosen for it; for the type checker
         failure = await held.lifetime.close(error)
         if failure is not None:
             _LOG.error("a resource did not close", exc_info=failure, extra={"resource": held.declared.wire.label})
             found.append(failure)
-            error = error or failure
+            error = (error or failure) if nested else None

@@ -23,16 +23,17 @@ _GIVE_UP_S: Final = 1.0
 class Lifetime:
     """One resource that is opened, held and closed."""
 
-    __slots__ = ("_declared", "_entered", "_label", "_leave", "_task")
+    __slots__ = ("_asked", "_declared", "_entered", "_label", "_leave", "task")
 
     def __init__(self, declared: Declaration, manager: AbstractAsyncContextManager[object]) -> None:
         """Start to enter `manager`, which `declared` made. Needs a running loop."""
         loop = asyncio.get_running_loop()
         self._declared = declared
         self._label = declared.wire.label
+        self._asked = False  # to close
         self._entered: asyncio.Future[object] = loop.create_future()
         self._leave: asyncio.Future[BaseException | None] = loop.create_future()
-        self._task = loop.create_task(self._live(manager), name=f"resource {self._label}")
+        self.task = loop.create_task(self._live(manager), name=f"resource {self._label}")
 
     async def _live(self, manager: AbstractAsyncContextManager[object]) -> None:
         self._entered.set_result(await manager.__aenter__())
@@ -48,7 +49,7 @@ class Lifetime:
     @property
     def broken(self) -> bool:
         """Whether it ended though nobody closed it."""
-        return self._task.done() and not self._leave.done()
+        return self.task.done() and not self._asked
 
     async def opened(self, unwinding: set[asyncio.Task[None]]) -> object:
         """Wait until it is open and return what it yields.
@@ -58,7 +59,7 @@ class Lifetime:
         """
         try:
             await asyncio.wait(
-                (self._entered, self._task),
+                (self._entered, self.task),
                 timeout=self._declared.open_within,
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -66,23 +67,23 @@ class Lifetime:
             self._abandon(unwinding)
             raise
         if self._entered.done():
-            self._task.add_done_callback(self._note_an_end)
+            self.task.add_done_callback(self._note_an_end)
             return self._entered.result()
-        if self._task.done():
-            failure = _outcome(self._task)
+        if self.task.done():
+            failure = _outcome(self.task)
             raise failure if isinstance(failure, Exception) else RuntimeError("it was cancelled from inside")
         self._abandon(unwinding)
         raise TimeoutError(f"not open within {self._declared.open_within:g} s")
 
     def _abandon(self, unwinding: set[asyncio.Task[None]]) -> None:
-        self._leave.cancel()
-        self._task.cancel()
-        unwinding.add(self._task)
-        self._task.add_done_callback(unwinding.discard)
-        self._task.add_done_callback(_outcome)  # or the loop would complain that nobody asked
+        self._asked = True
+        self.task.cancel()
+        unwinding.add(self.task)
+        self.task.add_done_callback(unwinding.discard)
+        self.task.add_done_callback(_outcome)  # or the loop would complain that nobody asked
 
     def _note_an_end(self, task: asyncio.Task[None]) -> None:
-        if self._leave.done():
+        if self._asked:
             return
         error = None if task.cancelled() else task.exception()
         _LOG.error("a resource ended by itself", exc_info=error, extra={"resource": self._label})
@@ -93,14 +94,15 @@ class Lifetime:
         `error` is raised inside the provider at its `yield`. Never takes longer than the resource's own deadline and
         a second.
         """
-        if not self._leave.done():
+        self._asked = True
+        if not self._leave.done():  # the task can have been cancelled, and the future with it
             self._leave.set_result(error)
-        await asyncio.wait((self._task,), timeout=self._declared.close_within)
-        if not self._task.done():
-            self._task.cancel()
-            await asyncio.wait((self._task,), timeout=_GIVE_UP_S)
+        await asyncio.wait((self.task,), timeout=self._declared.close_within)
+        if not self.task.done():
+            self.task.cancel()
+            await asyncio.wait((self.task,), timeout=_GIVE_UP_S)
             return ResourceNotClosed(f"{self._label} did not close within {self._declared.close_within:g} s")
-        failure = _outcome(self._task)
+        failure = _outcome(self.task)
         return None if failure is error else failure
 
 

@@ -97,7 +97,11 @@ def _made(provider: Callable[..., object], hints: Mapping[str, object], label: s
 
 
 def _needs(provider: Callable[..., object], hints: Mapping[str, object], label: str) -> typing.Iterator[Need]:
-    for parameter in inspect.signature(provider).parameters.values():
+    try:
+        parameters = inspect.signature(provider).parameters.values()
+    except ValueError as error:
+        raise ResourceError(f"{label} does not say what it needs: wrap it in a function that does") from error
+    for parameter in parameters:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:

@@ -225,7 +225,8 @@ class Resources:
     ) -> None:
         """Close the application resources, the last one first, each within its own deadline.
 
-        One that fails is logged by `holdfast.resources`; nothing is raised.
+        An exception of the block is not raised inside them. One that fails to close is logged by `holdfast.resources`,
+        and nothing is raised.
         """
         root = self._house.root
         if root is None:

@@ -17,11 +17,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from holdfast import logs
-from holdfast.context import SCOPE_KEY, RequestContext
+from holdfast.context import SCOPE_KEY, Gone, RequestContext
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, UriTooLong
 from holdfast.events import Outcome, RequestFinished
 from holdfast.ids import uuid7
-from holdfast.logs.canonical import Gone
 from holdfast.problems import Refusal
 from holdfast.serve.cycle import Cycle
 

@@ -104,7 +104,7 @@ def _table_faults(classes: Sequence[type[Settings]], sources: Sources) -> Iterat
         found = sources.tables.get(title, {})
         if not isinstance(found, dict):
             yield f"{sources.file}: found {quoted(found)} in the place of the table [{title}]"
-        keys = [option.key for option in _known([*declared(), *classes]) if option.title == title]
+        keys = [option.key for option in _known(declared()) if option.title == title]
         for key in sources.table(title):
             if key not in keys:
                 meant = _near(key, keys)
@@ -113,7 +113,7 @@ def _table_faults(classes: Sequence[type[Settings]], sources: Sources) -> Iterat
 
 
 def _known(classes: Iterable[type[Settings]]) -> list[Declared]:
-    return [option for cls in dict.fromkeys(classes) for option in options_of(cls)]
+    return [option for cls in classes for option in options_of(cls)]
 
 
 # -- names that nobody declared --
@@ -151,8 +151,7 @@ def unknown(*, environ: Mapping[str, str] | None = None, folder: Path | None = N
 def _unknown_variables(environ: Iterable[str]) -> Iterator[Unknown]:
     classes = declared()
     variables = {name for option in _known(classes) for name in option.variables}
-    prefixes = {f"{cls.settings_prefix}_" for cls in classes}
-    starts = [OURS, *sorted(prefix for prefix in prefixes if not prefix.startswith(OURS))]
+    starts = [OURS, *sorted({f"{cls.settings_prefix}_" for cls in classes})]
     for name in sorted(set(environ) - variables):
         start = next((start for start in starts if name.startswith(start)), None)
         meant = None if start is None else _near(name, variables, start)

@@ -13,8 +13,8 @@ from sqlalchemy.engine import URL
 def migrate(database: str, lock: Path) -> None:
     """Bring the SQLite file at the path `database` to the newest shape.
 
-    Workers that start at once do it one after the other, by a lock on the file `lock`; the second finds it done. Blocks:
-    call it in a thread.
+    Workers that start at once do it one after the other, by a lock on the file `lock`; the second finds it done. It
+    blocks: call it in a thread.
     """
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it when the process dies, however it dies

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final, TextIO
 
-RECORD_LIMIT: Final = 1 << 20
+RECORD_LIMIT: Final = 1 << 18
 
 
 class RecordTooLong(Exception):

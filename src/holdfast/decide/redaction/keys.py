@@ -28,7 +28,7 @@ _STRONG: Final = (
     ("fo1_ fm1_ fm1a_ fm1r_ fm2_", r"[A-Za-z0-9_+/=,-]{30,}"),
     ("FlyV1", r" [A-Za-z0-9_+/=,-]{30,}"),
     ("nfp_ nfc_ nfo_ nfu_ nfb_ vcp_ vck_ vca_ vci_ vcr_", _W + r"{20,}"),
-    ("v1.0-", _H + r"{24}-" + _H + r"{100,}"),
+    ("v1.0-", _H + r"{24,64}-" + _H + r"{100,}"),
     # code and builds
     ("ghp_ gho_ ghu_ ghs_ ghr_ github_pat_", _D + r"{20,}"),
     ("glpat- gldt- glptt- glft- glsoat- glrt- glrtr- glcbt- glagent- glimt- gloas- glffct- glwt-", r"[\w.-]{16,}"),
@@ -41,7 +41,7 @@ _STRONG: Final = (
     ("dckr_pat_ dckr_oat_ CCIPAT_ CCIPRJ_", _D + r"{20,}"),
     ("sgp_ sgd_ slk_ PMAK- figd_ figo_ figh_ rdme_", _D + r"{30,}"),
     # talk
-    ("xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xoxc- xoxd- xoxe. xapp- xwfp-", r"[A-Za-z0-9%+/=.-]{10,}"),
+    ("xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xoxc- xoxd- xoxe. xapp- xwfp-", r"(?=[A-Za-z.-]{0,6}\d)[A-Za-z0-9%+/=.-]{10,}"),
     ("SG.", r"[\w-]{16,}\.[\w-]{16,}"),
     ("xkeysib- xsmtpsib- pat-na1- pat-na2- pat-eu1- pat-ap1-", _D + r"{30,}"),
     # money
@@ -77,6 +77,8 @@ _STRONG: Final = (
     ("tfp_", r"[A-Za-z0-9_.=-]{30,}"),
     ("CFPAT- fio-u- apify_api_ scp-live- sm_aat_ sm_pat_ sm_sat_ aio_", _D + r"{16,}"),
     ("sk.eyJ tk.eyJ pk.eyJ", r"[\w-]{20,}\.[\w-]{16,}"),
+    ("s-s4t2ud- s-s4t2af- u-s4t2ud- u-s4t2af-", _H + r"{64}"),
+    ("VF.DM. VF.WS.", r"[\w-]{16,}\.[\w-]{12,}"),
     ("AAAAAAAAAAAAAAAAAAAAA", r"[A-Za-z0-9%]{30,}"),
 )
 # Prefixes that are also parts of ordinary words: they count only where nothing is joined to them on the left.
@@ -84,6 +86,10 @@ _WEAK: Final = (
     ("sk-", _D + r"{20,}"),
     ("key-", _H + r"{32}"),
     ("SK", _H + r"{32}"),
+    ("00D", r"[A-Za-z0-9]{12,15}![\w.]{50,}"),
+    ("pk_", r"\d{5,10}_[A-Z0-9]{32}"),
+    ("1000.", _H + r"{32}\." + _H + r"{32}"),
+    ("BBFF- BBUS-", _W + r"{30,}"),
     ("SCW", r"[A-Z0-9]{17}"),
     ("t1.", r"[A-Z0-9a-z_-]{20,}={0,2}\.[A-Z0-9a-z_-]{40,}={0,2}"),
     ("cio", _W + r"{32}"),
@@ -114,4 +120,4 @@ def _one_of(rows: Iterable[tuple[str, str]], before: str) -> re.Pattern[str]:
 
 
 STRONG: Final = _one_of(_STRONG, r"(?<![A-Za-z0-9])")
-WEAK: Final = _one_of(_WEAK, r"(?<![\w-])")
+WEAK: Final = _one_of(_WEAK, r"(?<![\w.-])")

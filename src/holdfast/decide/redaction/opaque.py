@@ -1,6 +1,6 @@
 """Whether a run of characters looks drawn by lot, as keys are, or made of words, numbers and identifiers.
 
-Random letters and digits change class (small, capital, digit) at about 0.6 of their places; `CamelCaseNames2` and
+Random letters and digits change class (small, capital, digit) at about 0.6 of their places, `CamelCaseNames2` and
 `release-2024-01-15` at far fewer. Hexadecimal text is never judged by its looks: a hash and a key look the same.
 """
 
@@ -9,66 +9,83 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from typing import Final
 
-from holdfast.decide.redaction.names import Meaning
+from holdfast.decide.redaction.names import Meaning, Names
 
-RUN: Final = re.compile(r"[A-Za-z0-9_+~-]{16,}+={0,2}")
-_WORDS: Final = re.compile(r"[a-z]+(?:[_-]+[a-z]+)*|[A-Z]+(?:[_-]+[A-Z]+)*|[\d_+-]+|[_+~-]+")
+RUN: Final = re.compile(r"[A-Za-z0-9_+/.~-]{16,}+={0,2}")
+PIECE: Final = re.compile(r"[A-Za-z0-9_+~-]{16,}+={0,2}")
 UUID: Final = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
+_DULL: Final = re.compile(r"[a-z_./+-]+|[A-Z_./+-]+|[\d_./+:-]+")
 _HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)(?:-\d{1,5})?")
 _TIMED: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}|\d{8}T\d{6,12}Z?")
-_PIECE: Final = re.compile(r"[A-Za-z0-9]{10,}")
-_CREDENTIAL_WORD: Final = re.compile(
-    r"(?:^|.*[_-])(?:sk|pat|api|apikey|key|tok|tkn|token|secret|pw|oauth|live|prod|private|priv|access|auth)[_-]"
-    r"([A-Za-z0-9]{20,})={0,2}"
-)
+_LONG_PART: Final = re.compile(r"[A-Za-z0-9]{10,}")
+_WORD_PART: Final = re.compile(r"(?:^|[_./+-])[A-Z]?[a-z]{3,}(?=[_./+-]|$)")
+_HEADED: Final = re.compile(r"([A-Za-z][A-Za-z_-]{0,60}?)[_-]+(?=[A-Za-z]{0,24}\d)(.{16,})")
+_CREDENTIAL_WORDS: Final = frozenset("sk pat tok tkn aat pw oauth live prod priv api rk".split())
 _CHANGES_AT: Final = 0.33
 _ALONE: Final = 32
+_BASE64: Final = 40
 
 
-def is_wordy(run: str) -> bool:
-    """Whether `run` is words joined by `_` or `-` in one case, or only digits: no key, at a glance."""
-    return _WORDS.fullmatch(run) is not None
+def is_dull(run: str) -> bool:
+    """Whether `run` is words in one case, or digits, with signs between them: no key, at a glance."""
+    return _DULL.fullmatch(run) is not None
 
 
 def is_identifier(run: str) -> bool:
-    """Whether `run` has the form of a UUID, a hash, a ULID or a time, and must stay readable unless its name forbids."""
+    """Whether `run` has the form of a UUID, a hash, a ULID or a time, and stays readable unless a name forbids it."""
     return (
         UUID.fullmatch(run) is not None or _HEX.fullmatch(run) is not None or _TIMED.fullmatch(run) is not None
     )
 
 
 def is_random(run: str) -> bool:
-    """Whether `run`, with nothing around it that tells, looks like a key: long, of three classes, in no order."""
+    """Whether `run`, with nothing around it that tells, looks like a key: long, of several classes, in no order."""
     tail = run.rstrip("=")
     head, _, last = tail.rpartition("_")
-    if head.islower() and head.isalpha():
-        tail = last  # user_2NNEqL2nrIRd... is an identifier of somebody: only what follows the word counts
-    return len(tail) >= _ALONE and _mixed(tail)
+    if head.isalpha() and head.islower():
+        tail = last  # user_2NNEqL2nrIRd... is somebody's identifier: only what follows the word counts
+    return len(tail) >= _ALONE and not is_identifier(tail) and _mixed(tail)
 
 
-def is_named_key(run: str) -> bool:
+def is_base64(run: str) -> bool:
+    """Whether `run` is long base64 with `/` or `+` in it, and no path."""
+    return len(run) >= _BASE64 and "." not in run and ("/" in run or "+" in run) and _mixed(run.rstrip("="))
+
+
+def is_path(run: str) -> bool:
+    """Whether `run` is a path or a dotted name, with words between its signs."""
+    return run.startswith(("/", ".")) or (("/" in run or "." in run) and _WORD_PART.search(run) is not None)
+
+
+def is_named_key(run: str, names: Names) -> bool:
     """Whether `run` says of itself that it is a key: `acme_api_1f3k...`, `prod-token-...`."""
-    match = _CREDENTIAL_WORD.fullmatch(run)
-    return match is not None and _has_both(match[1]) and not is_identifier(match[1])
+    match = _HEADED.fullmatch(run)
+    if match is None:
+        return False
+    head, tail = match[1], match[2]
+    if is_secret_after(names.meaning(head), head, tail):
+        return True
+    words = re.split(r"[_-]", head.lower())
+    return not _CREDENTIAL_WORDS.isdisjoint(words) and len(tail) >= 20 and is_key_like(tail)
 
 
 def is_key_like(run: str) -> bool:
-    """Whether `run`, after a name such as `key`, may be one: letters and digits mingled in one long piece."""
+    """Whether `run`, after a name such as `key`, may be one: letters and digits mingled in one long part."""
     if len(run) < 16 or is_identifier(run):
         return False
-    return any(_has_both(piece) for piece in _PIECE.findall(run)) or _mixed(run)
+    return any(_has_both(part) for part in _LONG_PART.findall(run)) or _mixed(run)
 
 
 def is_secret_after(meaning: Meaning, name: str, run: str) -> bool:
     """Whether `run` is secret where it stands after `name`, with or without a sign between them."""
     if meaning is Meaning.SECRET:
-        return len(run) >= 16 and _has_both(run)
-    if meaning is not Meaning.KEY:
+        return len(run) >= 16 and (_has_both(run) or (len(run) >= 20 and run.isalnum()))
+    if meaning is not Meaning.KEY or UUID.fullmatch(run):
         return False
     if is_key_like(run):
         return True
     # weatherstack_key=5d41... opens something; "the key 5d41..." may be the key of a row or of a cache
-    return name.lower() != "key" and len(run) >= 24 and _has_both(run) and UUID.fullmatch(run) is None
+    return name.lower() != "key" and len(run) >= 24 and run.isalnum()
 
 
 def wrapped(run: str) -> str:
@@ -78,7 +95,7 @@ def wrapped(run: str) -> str:
         text = b64decode(padded + "=" * (-len(padded) % 4), validate=True).decode("ascii")
     except (NotBase64, ValueError):
         return ""
-    return text if text.isprintable() else ""
+    return text if text.replace("\n", "").isprintable() else ""
 
 
 def _has_both(run: str) -> bool:
@@ -86,8 +103,15 @@ def _has_both(run: str) -> bool:
 
 
 def _mixed(run: str) -> bool:
-    classes = [1 if char.islower() else 2 if char.isupper() else 3 if char.isdigit() else 0 for char in run]
-    if min(classes.count(1), classes.count(2)) < 2 or classes.count(3) < 1:
+    classes = [1 if char.islower() else 2 if char.isupper() else 3 for char in run if char.isalnum()]
+    small, capital, digits = classes.count(1), classes.count(2), classes.count(3)
+    if digits < 2 or (min(small, capital) < 2 and digits < 5):
         return False
     changes = sum(1 for left, right in zip(classes, classes[1:], strict=False) if left != right)
+    return changes >= _CHANGES_AT * len(classes) and _WORD_PART.search(run) is None
+
+
+def has_both_cases(run: str) -> bool:
+    """Whether small and capital letters mingle in `run` as in a key, not as in CamelCase."""
+    changes = sum(1 for left, right in zip(run, run[1:], strict=False) if left.islower() != right.islower())
     return changes >= _CHANGES_AT * len(run)

@@ -1,0 +1,21 @@
+"""What each account did: a row for everything that changes or takes out data, written with the change itself."""
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from depot.models import Account, Activity, File, now
+from holdfast import current
+
+
+def note(session: AsyncSession, account: Account, action: str, file: File | None = None) -> None:
+    """Note what `account` does, in the transaction of `session`: both happen, or neither."""
+    request = current()
+    session.add(
+        Activity(
+            account_no=account.no,
+            at=now(),
+            action=action,
+            file_id=file and file.id,
+            name=file and file.name,
+            request_id=request and request.id,
+        )
+    )

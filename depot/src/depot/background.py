@@ -1,0 +1,110 @@
+"""What goes on beside the requests: reading files, removing what was deleted, and tidying up once after the start."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+from sqlalchemy import delete, select
+
+from depot import records
+from depot.blobs import Blobs
+from depot.database import Database
+from depot.intake import Intake
+from depot.models import File, Removal
+from holdfast import draining, offload
+
+_READERS: Final = 4
+_LOOK_AGAIN_S: Final = 1.0
+_NAMES_AT_ONCE: Final = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Background:
+    """The tasks of one process, as long as the block of `running`."""
+
+    def __init__(self, database: Database, blobs: Blobs, intake: Intake) -> None:
+        """Do what `database` says is to be done."""
+        self._database = database
+        self._blobs = blobs
+        self._intake = intake
+        self._news = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Work until the end of the block; what is not done then is done by whoever comes next."""
+        works = [self._intake.read_next] * _READERS + [self._remove_next]
+        tasks = [asyncio.create_task(self._keep_on(work), name=work.__name__) for work in works]
+        tasks.append(asyncio.create_task(self._tidy(), name="tidy"))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def wake(self) -> None:
+        """There is something to do. Other processes find it by themselves within a second."""
+        self._news.set()
+
+    async def _keep_on(self, work: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            self._news.clear()
+            try:
+                worked = not draining.is_set() and await work()
+            except Exception:  # a task that ended would never work again: it is said, and tried again
+                logger.exception("background work failed; it is tried again")
+                worked = False
+            if not worked:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._news.wait(), _LOOK_AGAIN_S)
+
+    # -- what was deleted --
+
+    async def _remove_next(self) -> bool:
+        """Remove the records and the content of one deleted file. Done twice, by two processes, it does no harm."""
+        async with self._database.reading() as session:
+            removal = await session.scalar(select(Removal).limit(1))
+        if removal is None:
+            return False
+        await records.remove(self._database, removal.file_no)
+        await offload.thread(self._blobs.remove, removal.file_id)
+        async with self._database.writing() as session:
+            await session.execute(delete(Removal).where(Removal.file_no == removal.file_no))
+        return True
+
+    # -- what processes that died left behind --
+
+    async def _tidy(self) -> None:
+        """Remove files that are whole, but that no row of the database speaks of, and the parts of broken uploads."""
+        try:
+            async with aclosing(offload.iterate(self._blobs.whole, batch=_NAMES_AT_ONCE)) as names:
+                batch: list[str] = []
+                async for name in names:
+                    batch.append(name)
+                    if len(batch) == _NAMES_AT_ONCE:
+                        await self._tidy_batch(batch)
+                        batch = []
+                await self._tidy_batch(batch)
+        except Exception:  # the next start tries again
+            logger.exception("tidying up failed")
+
+    async def _tidy_batch(self, names: Iterable[str]) -> None:
+        for name in await self._unknown(names):
+            content = await offload.thread(self._blobs.open_locked, name)
+            if content is None:
+                continue  # an upload that is about to be known
+            with content:
+                if await self._unknown([name]):  # it may have become known before the lock was ours
+                    await offload.thread(self._blobs.remove, name)
+                    logger.info("forsaken file removed", extra={"file_id": name})
+
+    async def _unknown(self, names: Iterable[str]) -> set[str]:
+        wanted = set(names)
+        async with self._database.reading() as session:
+            known = await session.scalars(select(File.id).where(File.id.in_(wanted)))
+            doomed = await session.scalars(select(Removal.file_id).where(Removal.file_id.in_(wanted)))
+            return wanted - set(known) - set(doomed)
