@@ -65,7 +65,11 @@ async def test_the_client_behind_a_trusted_proxy_is_seen_by_us_and_by_the_applic
     record, _ = await kept_context(
         PROXIES, client=("10.0.0.1", 1), headers=[("x-forwarded-for", "198.51.100.1"), ("x-forwarded-proto", "https")]
     )
-    assert (record.client, record.scope["client"][0], record.scope["scheme"]) == ("198.51.100.1", "198.51.100.1", "https")
+    assert (record.client, record.scope["client"][0], record.scope["scheme"]) == (
+        "198.51.100.1",
+        "198.51.100.1",
+        "https",
+    )
 
 
 async def test_a_stranger_is_not_believed_about_its_address_or_scheme():
@@ -80,7 +84,9 @@ async def test_a_trace_from_outside_is_a_link_and_from_a_trusted_peer_the_parent
     assert (peer.trace_id, peer.trace_link) == (TRACE, None)
 
 
-@pytest.mark.parametrize("sent", ["", "00-xyz", f"00-{'0' * 31}-{'0' * 16}-01", "00-" + "A" * 32 + "-" + "B" * 16 + "-01"])
+@pytest.mark.parametrize(
+    "sent", ["", "00-xyz", f"00-{'0' * 31}-{'0' * 16}-01", "00-" + "A" * 32 + "-" + "B" * 16 + "-01"]
+)
 async def test_a_trace_that_is_none_is_left_out(sent):
     record, _ = await kept_context(headers=[("traceparent", sent)])
     assert (record.trace_id, record.trace_link) == (None, None)

@@ -37,6 +37,16 @@ async def test_an_open_file_is_named_by_its_path_and_logged(tmp_path: Path, capl
     assert (line.kind, line.what, line.made_at) == ("file", str(path), None)
 
 
+async def test_the_log_of_a_flood_of_leaks_is_short(caplog: pytest.LogCaptureFixture):
+    async with leaks.watch(settle=0) as report:
+        pairs = [socket.socketpair() for _ in range(60)]
+    for pair in pairs:
+        pair[0].close()
+        pair[1].close()
+    assert len(report) == 120
+    assert [line.getMessage() for line in caplog.records] == ["leak"] * 100 + ["more leaks than are told"]
+
+
 async def test_what_was_open_before_is_no_leak_though_it_is_open_after(tmp_path: Path):
     with (tmp_path / "log.txt").open("w"):
         async with leaks.watch(settle=0) as report:

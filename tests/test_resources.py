@@ -111,9 +111,7 @@ async def test_an_exception_of_the_block_reaches_the_provider_and_comes_out_agai
     engine = Engine()
     async with shop(engine) as resources:
         with pytest.raises(KeyError, match="stock"):
-            async with resources.container() as container:
-                await container.get(Session)
-                raise KeyError("stock")
+            await get_and_fail(resources, Session)
     assert engine.told == ["pool opened", "begin", "rollback for KeyError", "pool closed"]
 
 
@@ -288,9 +286,7 @@ async def test_a_failure_to_close_does_not_hide_the_exception_of_the_block(caplo
             raise OSError("cannot roll back")
 
     with pytest.raises(KeyError, match="stock"):
-        async with resources.container() as container:
-            await container.get(Engine)
-            raise KeyError("stock")
+        await get_and_fail(resources, Engine)
     assert "cannot roll back" in caplog.text
 
 
@@ -418,24 +414,22 @@ async def test_a_resource_that_ends_by_itself_is_logged_and_not_well(caplog):
 # -- declaring --
 
 
+class Client:
+    state = "new"
+
+    async def __aenter__(self) -> Self:
+        self.state = "open"
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.state = "closed"
+
+
+class Lock(Client): ...
+
+
 async def test_every_kind_of_provider():
     resources = Resources()
-
-    class Lock(Engine):
-        async def __aenter__(self) -> Self:
-            raise AssertionError("it was entered")
-
-        async def __aexit__(self, *exc: object) -> None: ...
-
-    class Client:
-        state = "new"
-
-        async def __aenter__(self) -> Self:
-            self.state = "open"
-            return self
-
-        async def __aexit__(self, *exc: object) -> None:
-            self.state = "closed"
 
     @resources.request()
     @asynccontextmanager
@@ -469,7 +463,7 @@ async def test_every_kind_of_provider():
         assert (await container.get(Repository)).session.engine.name == "decorated"
         client = await container.get(Client)
         assert client.state == "open"
-        assert isinstance(await container.get(Lock), Lock)
+        assert (await container.get(Lock)).state == "new"
         assert (await container.get(Mailer)).send("it") == "sent it"
         assert await container.get(dict[str, int]) == {"a": 1}
     assert client.state == "closed"
@@ -694,6 +688,12 @@ async def test_pings_say_who_is_well_and_why_not(caplog):
         dead.clear()
         assert (await resources.ping(within=0.05))["broker"].well
         assert resources_of(caplog) == ["pool", "broker"]  # told when it changes, not at each ping
+
+
+async def get_and_fail(resources: Resources, key: type) -> None:
+    async with resources.container() as container:
+        await container.get(key)
+        raise KeyError("stock")
 
 
 def resources_of(caplog: pytest.LogCaptureFixture) -> list[str]:

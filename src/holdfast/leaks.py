@@ -31,6 +31,7 @@ _STANDARD: Final = str(Path(os.__file__).parent)
 _ASYNCIO: Final = str(Path(asyncio.__file__).parent)
 _OURS: Final = str(Path(__file__).parent)
 _TURN_S: Final = 0.01
+_MAX_LINES: Final = 100
 
 _Task = asyncio.Task[Any]
 
@@ -65,8 +66,10 @@ async def watch(*, trace: bool = False, settle: float = 0.25) -> AsyncGenerator[
                 if not report:
                     break
                 await asyncio.sleep(_TURN_S)
-    for leak in report:
+    for leak in report[:_MAX_LINES]:
         _LOG.warning("leak", extra=leak._asdict())
+    if len(report) > _MAX_LINES:
+        _LOG.warning("more leaks than are told", extra={"leaks": len(report), "told": _MAX_LINES})
 
 
 # -- looking --

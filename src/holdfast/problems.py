@@ -176,7 +176,7 @@ class _Answer:
         await made._replace(headers=made.headers + kept).send(self._send)
 
     async def finish(self) -> None:
-        """The application has returned: what is still held goes out, and if it answered nothing, that is answered for."""
+        """The application has returned: what is held goes out; if it answered nothing, that is answered for."""
         if self._held is None:
             record = current()
             if not self.begun and not (record is not None and record.client_left.gone):

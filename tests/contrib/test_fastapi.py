@@ -337,6 +337,22 @@ def test_a_dependency_that_would_outlive_what_it_is_given_is_refused_at_the_star
         async def handler(unit: Annotated[str, Depends(unit)]): ...
 
 
+async def test_a_resource_of_the_application_is_given_to_any_dependency(shop):
+    shop.resources.value(int, 42)
+
+    async def unit(answer: Annotated[int, given(shop.resources, int)]) -> AsyncIterator[int]:
+        yield answer
+
+    @shop.app.get("/")
+    async def handler(unit: Annotated[int, Depends(unit)]):
+        return unit
+
+    async with served(around(shop)) as client:
+        assert (await client.get("/")).json() == 42
+        with shop.resources.override(int, 43):
+            assert (await client.get("/")).json() == 43
+
+
 async def test_below_a_middleware_that_moves_the_handler_to_another_task_it_is_the_same(shop):
     async def passing(request, call_next):
         return await call_next(request)

@@ -105,12 +105,16 @@ async def test_a_request_closes_its_services_before_its_answer_starts():
 
 async def test_an_exception_reaches_the_services_that_asked_for_it():
     desk = Desk()
+
+    async def work(resources: Resources) -> None:
+        async with resources.container() as container:
+            await container.get(Session)
+            await container.get(Clock)
+            raise KeyError("stock")
+
     async with adopt(desk.registry) as resources:
         with pytest.raises(KeyError):
-            async with resources.container() as container:
-                await container.get(Session)
-                await container.get(Clock)
-                raise KeyError("stock")
+            await work(resources)
     assert desk.told == ["begin", "clock stopped", "rollback for KeyError", "pool closed"]
 
 

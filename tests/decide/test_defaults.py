@@ -21,7 +21,9 @@ def test_what_the_installed_frameworks_answer_by_default_is_known(app):
         assert is_default(answer.status_code, answer.content), answer.content
 
 
-@pytest.mark.parametrize("body", [b'{"detail":"File not found"}', b"", b'{"detail":"Not Found","code":7}', b"not found"])
+@pytest.mark.parametrize(
+    "body", [b'{"detail":"File not found"}', b"", b'{"detail":"Not Found","code":7}', b"not found"]
+)
 def test_a_body_that_the_application_wrote_is_not_taken_for_a_default(body):
     assert not is_default(404, body)
 

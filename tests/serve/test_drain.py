@@ -16,22 +16,23 @@ from websockets.sync.client import connect
 APP = """
     import asyncio
     import holdfast
-    from fastapi import FastAPI, WebSocket
-    from fastapi.responses import StreamingResponse
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse, StreamingResponse
+    from starlette.routing import Route, WebSocketRoute
 
-    app = FastAPI()
+    async def quick(request):
+        return JSONResponse({"ok": True})
 
-    @app.get("/quick")
-    async def quick():
-        return {"ok": True}
+    async def slow(request):
+        await asyncio.sleep(float(request.path_params["seconds"]))
+        return JSONResponse({})
 
-    @app.get("/slow/{seconds}")
-    async def slow(seconds: float):
-        await asyncio.sleep(seconds)
-        return {"slept": seconds}
+    async def block(request):
+        import time
+        time.sleep(1.0)  # holds up the loop, so that connections pile up unaccepted
+        return JSONResponse({})
 
-    @app.get("/stream")
-    async def stream():
+    async def stream(request):
         async def rows():
             for number in range(1000):
                 yield f"{number}\\n"
@@ -41,19 +42,22 @@ APP = """
                     return
         return StreamingResponse(rows())
 
-    @app.get("/endless")
-    async def endless():
+    async def endless(request):
         async def rows():
             while True:
                 yield "row\\n"
                 await asyncio.sleep(0.05)
         return StreamingResponse(rows())
 
-    @app.websocket("/ws")
-    async def ws(socket: WebSocket):
+    async def ws(socket):
         await socket.accept()
         while True:
             await socket.send_text(await socket.receive_text())
+
+    app = Starlette(routes=[
+        Route("/quick", quick), Route("/slow/{seconds}", slow), Route("/block", block),
+        Route("/stream", stream), Route("/endless", endless), WebSocketRoute("/ws", ws),
+    ])
 """
 
 workers = pytest.mark.parametrize("workers", ["1", "2"])
@@ -128,14 +132,7 @@ def test_a_kept_alive_connection_gets_one_more_answer_that_says_close(tmp_path, 
 
 @workers
 def test_a_connection_that_waits_in_the_queue_of_the_kernel_is_served(tmp_path, workers):
-    blocking = APP + """
-    @app.get("/block")
-    async def block():
-        import time
-        time.sleep(1.0)  # holds up the loop, so that connections pile up unaccepted
-        return {}
-    """
-    with serving(tmp_path, blocking, "--workers", workers) as running:
+    with serving(tmp_path, APP, "--workers", workers) as running:
         blocked = [in_background(lambda: httpx2.get(f"{running.url}/block", timeout=20)) for _ in range(int(workers))]
         time.sleep(0.3)  # so that the loop is held up
         waiting = [socket.create_connection(("127.0.0.1", running.port), timeout=10) for _ in range(20)]

@@ -278,7 +278,9 @@ def test_a_reader_that_does_not_read_never_stops_the_server(tmp_path):
 
     try:
         wait_until(up, "ready")
-        assert {httpx2.get(url, timeout=10).status_code for _ in range(80)} == {200}  # 16 MB of lines, a pipe holds 64 KB
+        assert {httpx2.get(url, timeout=10).status_code for _ in range(80)} == {
+            200
+        }  # 16 MB of lines, a pipe holds 64 KB
         seen = b""
         with os.fdopen(read, "rb") as pipe:
             while b"log lines dropped" not in seen:

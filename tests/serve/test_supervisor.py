@@ -11,17 +11,17 @@ from running import serving, wait_until
 
 APP = """
     import os
-    from fastapi import FastAPI
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
-    app = FastAPI()
+    async def pid(request):
+        return JSONResponse(os.getpid())
 
-    @app.get("/pid")
-    async def pid():
-        return os.getpid()
+    async def leave(request):
+        os._exit(int(request.path_params["code"]))
 
-    @app.get("/exit/{code}")
-    async def leave(code: int):
-        os._exit(code)
+    app = Starlette(routes=[Route("/pid", pid), Route("/exit/{code}", leave)])
 """
 
 
@@ -132,6 +132,8 @@ def test_the_health_address_is_answered_by_the_supervisor(tmp_path):
 
 def test_with_reload_a_changed_file_is_served_anew(tmp_path):
     with serving(tmp_path, APP, "--reload") as running:
-        (tmp_path / "shop.py").write_text((tmp_path / "shop.py").read_text().replace("return os.getpid()", "return 1"))
+        (tmp_path / "shop.py").write_text(
+            (tmp_path / "shop.py").read_text().replace("JSONResponse(os.getpid())", "JSONResponse(1)")
+        )
         os.utime(tmp_path / "shop.py", (time.time() + 5, time.time() + 5))
         wait_until(lambda: httpx2.get(f"{running.url}/pid").json() == 1, "the new code answers")

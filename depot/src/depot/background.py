@@ -94,10 +94,10 @@ class Background:
 
     async def _tidy_batch(self, names: Iterable[str]) -> None:
         for name in await self._unknown(names):
-            content = await offload.thread(self._blobs.open_locked, name)
-            if content is None:
+            lock = await offload.thread(self._blobs.lock, name)
+            if lock is None:
                 continue  # an upload that is about to be known
-            with content:
+            with lock:
                 if await self._unknown([name]):  # it may have become known before the lock was ours
                     await offload.thread(self._blobs.remove, name)
                     logger.info("forsaken file removed", extra={"file_id": name})

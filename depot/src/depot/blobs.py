@@ -68,8 +68,8 @@ class Blobs:
         """Where the content of a file is."""
         return self._folder / file_id
 
-    def open_locked(self, file_id: str) -> BinaryIO | None:
-        """Open a file to work on it; None if someone else does. Closing it lets go. Raises FileNotFoundError."""
+    def lock(self, file_id: str) -> BinaryIO | None:
+        """Take the lock on a file, to be closed in the end; None if another has it. Raises FileNotFoundError."""
         file = self.path(file_id).open("rb")
         if _lock(file):
             return file

@@ -9,10 +9,11 @@ runs in a thread, a batch at a time.
 import asyncio
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from sqlalchemy import CursorResult, select, update
@@ -28,7 +29,7 @@ from depot.records import Values
 from depot.webhook import Herald
 from holdfast import HoldfastError, offload
 
-_CANDIDATES: Final = 50
+_CANDIDATES: Final = 16
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,11 @@ class Claim:
     no: int
     id: str
     name: str
-    content: BinaryIO
+    path: Path
     again: bool
     """Whether someone began to read it before."""
+    lock: BinaryIO
+    """Held until all of it is in the database."""
 
 
 class _Deleted(Exception):
@@ -66,7 +69,7 @@ class Intake:
         if claim is None:
             return False
         started = time.monotonic()
-        with _closing_unless_cancelled(claim.content):
+        with claim.lock:
             try:
                 file = await self._read(claim)
             except _Deleted:
@@ -82,36 +85,36 @@ class Intake:
 
     async def _claim(self) -> Claim | None:
         async with self._database.reading() as session:
-            waiting = select(File).where(File.state.in_([STORED, READING])).order_by(File.no).limit(_CANDIDATES)
-            files = list(await session.scalars(waiting))
-        for file in files:
-            claim = await self._claim_one(file)
-            if claim is not None:
+            waiting = select(File.no, File.id).where(File.state.in_([STORED, READING]))
+            files = (await session.execute(waiting.order_by(File.no).limit(_CANDIDATES))).all()
+        for file_no, file_id in files:
+            try:
+                lock = await offload.thread(self._blobs.lock, file_id)
+            except FileNotFoundError:
+                await self._lost(file_no)
+                continue
+            claim = lock and await self._claim_locked(file_no, lock)
+            if claim:
                 return claim
         return None
 
-    async def _claim_one(self, file: File) -> Claim | None:
-        """Lock the file, then look whether it still is to be read: its last reader may just have been done."""
-        try:
-            content = await offload.thread(self._blobs.open_locked, file.id)
-        except FileNotFoundError:
-            await self._lost(file)
-            return None
-        if content is None:
-            return None
+    async def _claim_locked(self, file_no: int, lock: BinaryIO) -> Claim | None:
+        """Look whether the file still is to be read, now that nobody else can: its last reader may just be done."""
         async with self._database.writing() as session:
-            claimed = await _update(session, file.no, [STORED, READING], state=READING, records=0)
-        if not claimed:
-            content.close()
-            return None
-        return Claim(file.no, file.id, file.name, content, again=file.state == READING)
+            file = await session.get(File, file_no)
+            if file is None or file.state not in {STORED, READING}:
+                lock.close()
+                return None
+            again = file.state == READING
+            file.state, file.records = READING, 0
+        return Claim(file.no, file.id, file.name, self._blobs.path(file.id), again, lock)
 
-    async def _lost(self, file: File) -> None:
+    async def _lost(self, file_no: int) -> None:
         problems = Problems()
         problems.add(None, "its content is gone from the disk")
         async with self._database.writing() as session:
-            if await _update(session, file.no, [STORED, READING], state=FAILED, **_found(problems)):
-                logger.error("content lost", extra={"file_id": file.id})
+            if await _update(session, file_no, [STORED, READING], state=FAILED, **_found(problems)):
+                logger.error("content lost", extra={"file_no": file_no})
 
     # -- to read --
 
@@ -147,18 +150,19 @@ class Intake:
             for values in batch:
                 await records.insert(session, values)
             count = sum(len(values) for values in batch) // records.COLUMNS
-            if not await _update(session, claim.no, [READING], records=File.records + count, **columns):
+            columns = {"records": File.records + count, **columns}
+            if not await _update(session, claim.no, [READING], **columns):
                 raise _Deleted  # and what was inserted is undone with the transaction
             return await session.get_one(File, claim.no)
 
     async def _fail(self, claim: Claim, problems: Problems) -> File:
         await records.remove(self._database, claim.no)
-        return await self._write(claim, (), state=FAILED, **{**_found(problems), "records": 0})
+        return await self._write(claim, (), state=FAILED, records=0, **_found(problems))
 
 
 def _batches(claim: Claim, problems: Problems) -> Iterator[list[Values]]:
     """The records of a file, laid out for the database. Runs in a thread."""
-    with claim.content as content:
+    with claim.path.open("rb") as content:
         for batch in read(content, claim.name, problems):
             yield list(records.insertable(claim.no, batch))
 
@@ -172,16 +176,3 @@ async def _update(session: AsyncSession, file_no: int, states: Sequence[str], **
     change = update(File).where(File.no == file_no, File.state.in_(states)).values(**columns)
     result = await session.execute(change, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", result).rowcount == 1
-
-
-@contextmanager
-def _closing_unless_cancelled(content: BinaryIO) -> Generator[None]:
-    """Close `content` at the end. A cancelled task leaves that to its thread, which may be reading still."""
-    try:
-        yield
-    except asyncio.CancelledError:
-        raise
-    except BaseException:
-        content.close()
-        raise
-    content.close()

@@ -1,1 +1,1 @@
-"""One file for each framework or library that wants a word with Holdfast. Each imports its library, and nothing else does."""
+"""One file for each framework or library that wants a word with Holdfast; nothing else imports that library."""

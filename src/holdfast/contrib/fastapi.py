@@ -26,9 +26,15 @@ def given(resources: Resources, key: type[T], *, name: str | None = None, claim:
     an exception of the request like any other, and an exception of the handler is raised inside the provider. With
     `claim` the resource stays open until the answer has ended: for a handler that streams from it.
 
-    A dependency of yours with a `yield` that takes it must say `Depends(..., scope="function")`, so that it ends first;
-    FastAPI tells at the start if one does not.
+    A dependency of yours with a `yield` that takes a request's resource must say `Depends(..., scope="function")`, so
+    that it ends first; FastAPI tells at the start if one does not.
     """
+    if resources.lives_long(key, name=name):
+
+        async def find() -> T:
+            return await resources.get(key, name=name)
+
+        return Depends(find)
 
     async def provide() -> AsyncIterator[T]:
         async with resources.joined(claim=claim) as container:

@@ -66,9 +66,18 @@ def encode(fields: Mapping[str, object]) -> bytes:
     """One JSON object on a line of its own, as UTF-8."""
     try:
         return _encode(fields) + b"\n"
-    except UnicodeEncodeError:  # lone surrogates
-        clean = {key: repr(value) if isinstance(value, str) else str(value) for key, value in fields.items()}
-        return _encode({key: value.encode("utf-8", "replace").decode() for key, value in clean.items()}) + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate somewhere
+        return _encode(_well_formed(fields)) + b"\n"
+
+
+def _well_formed(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_well_formed(str(k)): _well_formed(v) for k, v in cast("dict[object, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_well_formed(item) for item in cast("list[object]", value)]
+    return value
 
 
 def _redacted(record: logging.LogRecord, redactor: Redactor, *, show_locals: bool) -> dict[str, object]:

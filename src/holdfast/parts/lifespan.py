@@ -82,7 +82,7 @@ class _Lifespan:
         assert self.opened is not None  # noqa: S101 - seen by the caller; for the type checker
         try:
             await self.stack.enter_async_context(self.opened)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever opening raises, the server is told
             _LOG.exception("the start failed: a resource could not be opened")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return False

@@ -1,11 +1,10 @@
 """A container: the resources of one request, or of one block of code; and one for those of the application."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from holdfast.decide.wiring import Key, Scope, circle, outlives
 from holdfast.errors import ResourceError
@@ -13,7 +12,6 @@ from holdfast.resources.lifetime import Lifetime, opened
 from holdfast.resources.providers import Declaration
 
 T = TypeVar("T")
-_LOG = logging.getLogger("holdfast.resources")
 
 _trail: ContextVar[tuple[Key, ...]] = ContextVar("holdfast_resources_being_opened", default=())
 _holding: Final[set["Container"]] = set()
@@ -43,7 +41,7 @@ class House:
     """Raises ResourceError if the wiring as a whole is wrong."""
     root: "Container | None" = None
     """The application's container, while it is open."""
-    unwinding: set[asyncio.Task[None]] = field(default_factory=set["asyncio.Task[None]"])
+    unwinding: set[asyncio.Task[Any]] = field(default_factory=set["asyncio.Task[Any]"])
     """What is closing though nobody waits for it; the end of the application does."""
 
 
@@ -242,38 +240,32 @@ class Container:
         return await self._close(list(self._held.values()), self._error or error)
 
     async def _close(self, chosen: Iterable[_Held], error: BaseException | None) -> BaseException | None:
-        closing: list[_Held] = []
+        closing: list[Lifetime] = []
         for held in chosen:
             self._held.pop(held.declared.wire.key, None)
             if held.lifetime is not None:
-                closing.append(held)
+                closing.append(held.lifetime)
         if not closing:
             return None
         if not self.holds():
             _holding.discard(self)
-        found: list[BaseException] = []
         nested = self._scope is Scope.REQUEST
-        task = asyncio.create_task(
-            _close_in_turn(closing, error if nested else None, found, nested=nested), name=f"closing of {self.made_at}"
-        )
+        if len(closing) == 1:
+            return await closing[0].close(error if nested else None)
+        task = asyncio.create_task(_close_in_turn(closing, error, nested=nested), name=f"closing of {self.made_at}")
         self._house.unwinding.add(task)
         task.add_done_callback(self._house.unwinding.discard)
-        await asyncio.shield(task)
-        return found[0] if found else None
+        return await asyncio.shield(task)
 
 
-async def _close_in_turn(
-    closing: list[_Held], error: BaseException | None, found: list[BaseException], *, nested: bool
-) -> None:
-    """Close the last one first. One that fails is logged, and the others still close.
+async def _close_in_turn(closing: list[Lifetime], error: BaseException | None, *, nested: bool) -> BaseException | None:
+    """Close the last one first, and each whatever the others do. Returns the first failure.
 
     Those of a request are `nested`: as with blocks of `async with`, an exception reaches all that are around it. Those
     of the application are closed alike however it ended.
     """
-    for held in reversed(closing):
-        assert held.lifetime is not None  # noqa: S101 - chosen for it; for the type checker
-        failure = await held.lifetime.close(error)
-        if failure is not None:
-            _LOG.error("a resource did not close", exc_info=failure, extra={"resource": held.declared.wire.label})
-            found.append(failure)
-            error = (error or failure) if nested else None
+    first: BaseException | None = None
+    for lifetime in reversed(closing):
+        failure = await lifetime.close((error or first) if nested else None)
+        first = first or failure
+    return first

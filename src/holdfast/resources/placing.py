@@ -16,17 +16,17 @@ _block: ContextVar[Container | None] = ContextVar("holdfast_container", default=
 
 def place(house: House, key: Key) -> Container:
     """The container to ask for `key`. Raises ResourceError for a request's resource outside a request."""
+    declared = house.declared(key)
+    if declared.wire.scope is Scope.APPLICATION:
+        return house.root or Container(house, Scope.REQUEST, "outside a request")
     container, record = _here(house), current()
     if container is not None:
         return container
     if record is not None:
         return _of_request(house, record)
-    declared = house.declared(key)
-    if declared.wire.scope is Scope.REQUEST:
-        raise ResourceError(
-            f"{declared.wire.label} was asked for outside a request: enter `async with resources.container()`"
-        )
-    return house.root or Container(house, Scope.REQUEST, "outside a request")
+    raise ResourceError(
+        f"{declared.wire.label} was asked for outside a request: enter `async with resources.container()`"
+    )
 
 
 def _here(house: House) -> Container | None:

@@ -149,6 +149,11 @@ class Resources:
 
     # -- what is declared --
 
+    def lives_long(self, key: type[object], *, name: str | None = None) -> bool:
+        """Whether `key` is declared by now, and for the application: then nobody need let go of it."""
+        found = self._declared.get(Key(key, name))
+        return found is not None and found.wire.scope is Scope.APPLICATION
+
     def _find(self, key: Key) -> Declaration:
         found = self._overrides.get(key) or self._declared.get(key)
         if found is None:

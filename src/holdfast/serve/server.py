@@ -69,6 +69,11 @@ class Server(UvicornServer):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._stay)
+
+    def _stay(self) -> None:
+        """A single process cannot be replaced without a gap, so it stays."""
+        _LOG.warning("SIGHUP is ignored: only --workers 2 or more can be restarted one by one")
 
     async def _tick(self) -> None:
         """Keep the Date header true."""

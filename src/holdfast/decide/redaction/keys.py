@@ -16,7 +16,7 @@ _B: Final = r"[A-Za-z0-9+/=_-]"
 # Prefixes that nothing else begins with; they count after `_` and `-` too, as in MY_TOKEN_ghp_...
 _STRONG: Final = (
     # clouds
-    ("AKIA ASIA ABIA ACCA AGPA AIDA AROA AIPA ANPA ANVA", r"[A-Z0-9]{16}"),
+    ("AKIA ASIA ABIA ACCA AGPA AIDA AROA AIPA ANPA ANVA", r"[A-Z0-9]{16}\b"),
     ("ABSK bedrock-api-key-", _B + r"{40,}"),
     ("AIza", _D + r"{30,}"),
     ("ya29.", r"[A-Za-z0-9_.-]{20,}"),
@@ -41,7 +41,10 @@ _STRONG: Final = (
     ("dckr_pat_ dckr_oat_ CCIPAT_ CCIPRJ_", _D + r"{20,}"),
     ("sgp_ sgd_ slk_ PMAK- figd_ figo_ figh_ rdme_", _D + r"{30,}"),
     # talk
-    ("xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xoxc- xoxd- xoxe. xapp- xwfp-", r"(?=[A-Za-z.-]{0,6}\d)[A-Za-z0-9%+/=.-]{10,}"),
+    (
+        "xoxa- xoxb- xoxe- xoxo- xoxp- xoxr- xoxs- xoxc- xoxd- xoxe. xapp- xwfp-",
+        r"(?=[A-Za-z.-]{0,6}\d)[A-Za-z0-9%+/=.-]{10,}",
+    ),
     ("SG.", r"[\w-]{16,}\.[\w-]{16,}"),
     ("xkeysib- xsmtpsib- pat-na1- pat-na2- pat-eu1- pat-ap1-", _D + r"{30,}"),
     # money
@@ -84,26 +87,26 @@ _STRONG: Final = (
 # Prefixes that are also parts of ordinary words: they count only where nothing is joined to them on the left.
 _WEAK: Final = (
     ("sk-", _D + r"{20,}"),
-    ("key-", _H + r"{32}"),
-    ("SK", _H + r"{32}"),
+    ("key-", _H + r"{32}\b"),
+    ("SK", _H + r"{32}\b"),
     ("00D", r"[A-Za-z0-9]{12,15}![\w.]{50,}"),
     ("pk_", r"\d{5,10}_[A-Z0-9]{32}"),
     ("1000.", _H + r"{32}\." + _H + r"{32}"),
     ("BBFF- BBUS-", _W + r"{30,}"),
-    ("SCW", r"[A-Z0-9]{17}"),
+    ("SCW", r"[A-Z0-9]{17}\b"),
     ("t1.", r"[A-Z0-9a-z_-]{20,}={0,2}\.[A-Z0-9a-z_-]{40,}={0,2}"),
-    ("cio", _W + r"{32}"),
-    ("oy2", r"[a-z0-9]{43}"),
+    ("cio", _W + r"{32}\b"),
+    ("oy2", r"[a-z0-9]{43}\b"),
     ("re_", r"[A-Za-z0-9]{6,}_[A-Za-z0-9]{20,}"),
     ("md-", _D + r"{22}"),
     ("live_ test_", _D + r"{30,}"),
     ("fc- secret_ p8e-", _W + r"{30,}"),
-    ("s.", _W + r"{24}"),
+    ("s.", _W + r"{24}\b"),
     ("A3-", r"[A-Z0-9]{6}-[A-Z0-9-]{20,}"),
     ("pat", _W + r"{14}\." + _H + r"{64}"),
     ("pat.", r"[\w-]{20,}\.[\w.]{20,}"),
     ("sl.", _B + r"{100,}"),
-    ("ico-", _W + r"{32}"),
+    ("ico-", _W + r"{32}\b"),
     ("sdk- mob- api-", r"(?:" + _H + r"{4,8}-){4}" + _H + r"{12}"),
 )
 

@@ -31,7 +31,9 @@ _ATTRIBUTES: Final = re.compile(
     rf"(?:{_QUOTE})?\s{{0,3}}[=:]\s{{0,3}}({_QUOTE})"
 )
 _ROW_KEY: Final = re.compile(r"Key \(([^()\n]{1,300})\)=\(([^\n]*?)(?:\)(?= already| conflicts| is |\n|\Z)|\n|\Z)")
-_OPENING: Final = re.compile(rf"\s{{0,8}}(?:[burf@$]{{1,2}}(?=[\"']))?(?:(\"\"\"|'''|{_QUOTE})|([\[({{]))?", re.IGNORECASE)
+_OPENING: Final = re.compile(
+    rf"\s{{0,8}}(?:[burf@$]{{1,2}}(?=[\"']))?(?:(\"\"\"|'''|{_QUOTE})|([\[({{]))?", re.IGNORECASE
+)
 # A bare value ends at a blank, and at a sign that ends it: one before a blank, the end, or another name.
 _END = r"(?=[\s,;&)\]}>]|\Z|[\"'{]|[\w.%\[\]-]{1,64}[\"']?\s?[=:])"
 _BARE: Final = re.compile(rf"(?:[^\s,;&\"'`<\\]|[,;&](?!{_END[3:]}|\\(?![nr\"'])|[\"'`](?!{_END[3:]}|<(?![/\w]))++")
@@ -44,13 +46,18 @@ _EMPTY: Final = re.compile(
     r"unset|redacted|filtered|masked|hidden)[,;.)\]}\"']{0,4}"
 )
 _PROSE: Final = frozenset(
-    "must should is was were are has have had may might can cannot could does did do not no missing invalid expired "
-    "required wrong incorrect mismatch the a an this that it its please too at for with from to of in on by unknown empty "
-    "failed failure unauthorized denied revoked rejected accepted ok error field value input valid when if and or but "
-    "your you only bad malformed unsupported signature reset changed updated created deleted checking using".split()
+    """
+    must should is was were are has have had may might can cannot could does did do not no missing invalid expired
+    required wrong incorrect mismatch the a an this that it its please too at for with from to of in on by unknown
+    empty failed failure unauthorized denied revoked rejected accepted ok error field value input valid when if
+    and or but your you only bad malformed unsupported signature reset changed updated created deleted checking
+    using
+    """.split()
 )
 _HEADERS: Final = ("authorization", "cookie", "authentication")
-_OWN: Final = re.compile(r"(?:self|cls|settings|config|request|form|data|payload|body|user|os|args|kwargs|options)[.\[]")
+_OWN: Final = re.compile(
+    r"(?:self|cls|settings|config|request|form|data|payload|body|user|os|args|kwargs|options)[.\[]"
+)
 
 
 def named(text: str, names: Names) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ _ANYWHERE: Final = (
     *("password", "passwd", "passwort", "passphrase", "passcode", "kennwort", "contraseña", "motdepasse", "пароль"),
     *("secret", "credential", "authorization", "apikey", "privatekey", "accesskey", "secretkey", "signingkey"),
     *("encryptionkey", "masterkey", "accountkey", "authkey", "sshkey", "hmackey", "sharedkey", "connectionstring"),
-    *("bearer", "cookie", "sessionid", "sessid", "sessionkey", "creditcard", "cardnumber", "ccnumber", "cvv"),
+    *("bearer", "cookie", "sessionid", "sessid", "sessionkey", "creditcard", "cardnumber", "ccnumber"),
     *("socialsecurity", "dateofbirth", "emailaddress", "phonenumber", "passportn", "mfacode", "otpcode", "backupcode"),
     *("recoverycode", "seedphrase", "mnemonic", "inputvalue", "xamzsignature", "xamzcredential", "xgoogsignature"),
 )
@@ -37,29 +37,37 @@ _AT_THE_END: Final = (
     *("taxid", "bankaccount", "sortcode"),
 )
 _LAST_WORD: Final = frozenset(
-    "pass pin otp totp auth creds cred session sig signature ssn iban cvc csc email emails mail phone mobile "
-    "msisdn dob birthdate birthday bearer authentication senha".split()
+    """
+    pass pin otp totp auth creds cred session sig signature ssn iban cvv cvv2 cvc csc email emails mail phone
+    mobile msisdn dob birthdate birthday bearer authentication senha
+    """.split()
 )
 # Opaque positions in a list, given to every caller; and concurrency objects.
 _NOT_TOKENS: Final = ("pagetoken", "nexttoken", "continuationtoken", "synctoken", "canceltoken", "cancellationtoken")
 _TELLS_OF: Final = frozenset(
-    "count counts id ids type types name names length len size limit expires expiry expiration expired at age ttl url "
-    "uri endpoint path file filename status state valid version algorithm alg policy hint field fields prefix format "
-    "required enabled present changed strength source date time ms s seconds scope scopes issuer usage used index "
-    "location provider class error errors kind method manager rotation attempts failures retries verified "
-    "verification domain samesite httponly max min budget per".split()
+    """
+    count counts id ids type types name names length len size limit expires expiry expiration expired at age ttl
+    url uri endpoint path file filename status state valid version algorithm alg policy hint field fields prefix
+    format required enabled present changed strength source date time ms s seconds scope scopes issuer usage used
+    index location provider class error errors kind method manager rotation attempts failures retries verified
+    verification domain samesite httponly max min budget per
+    """.split()
 )
 _LABEL_WORD: Final = frozenset(
-    "id ids uuid guid etag hash digest sha sha1 sha256 sha384 sha512 md5 crc crc32 checksum integrity fingerprint "
-    "version revision commit rev cursor offset file filename directory dir trace span traceparent parent slug node "
-    "host hostname module function logger event source tag ref nonce thumbprint container image".split()
+    """
+    id ids uuid guid etag hash digest sha sha1 sha256 sha384 sha512 md5 crc crc32 checksum integrity fingerprint
+    version revision commit rev cursor offset file filename directory dir trace span traceparent parent slug node
+    host hostname module function logger event source tag ref nonce thumbprint container image
+    """.split()
 )
 # What comes before `key` when the key opens nothing: it is the name of a place or of a row.
 _PLACE: Final = frozenset(
-    "cache object s3 partition sort idempotency primary foreign public pub routing dedup lookup storage bucket file "
-    "blob row hash group batch message translation config map dict natural composite index unique shard lock redis "
-    "event entity record item search sorting chunk upload part content data job task queue tenant request trace "
-    "memo dictionary json column field answer registry dedupe deduplication".split()
+    """
+    cache object s3 partition sort idempotency primary foreign public pub routing dedup lookup storage bucket file
+    blob row hash group batch message translation config map dict natural composite index unique shard lock redis
+    event entity record item search sorting chunk upload part content data job task queue tenant request trace
+    memo dictionary json column field answer registry dedupe deduplication
+    """.split()
 )
 _NO_SECRETS: Final = re.compile(r"secretar|passwordless|cookiecutter")
 _WHOLE: Final = frozenset(("sid", "connectsid"))

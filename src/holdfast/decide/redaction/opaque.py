@@ -15,15 +15,21 @@ RUN: Final = re.compile(r"[A-Za-z0-9_+/.~-]{16,}+={0,2}")
 PIECE: Final = re.compile(r"[A-Za-z0-9_+~-]{16,}+={0,2}")
 UUID: Final = re.compile(r"[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}")
 _DULL: Final = re.compile(r"[a-z_./+-]+|[A-Z_./+-]+|[\d_./+:-]+")
-_HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)(?:-\d{1,5})?")
+_HEX: Final = re.compile(r"(?:0x)?(?:[0-9a-f]+(?:-[0-9a-f]+)*|[0-9A-F]+(?:-[0-9A-F]+)*)(?:-\d{1,5})?")
+_DIGEST: Final = re.compile(r"(?:sha|md)-?\d{1,3}[-=:].*|[0-9a-f]{1,8}-[A-Za-z0-9+/]{27}=?")
 _TIMED: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}|\d{8}T\d{6,12}Z?")
 _LONG_PART: Final = re.compile(r"[A-Za-z0-9]{10,}")
 _WORD_PART: Final = re.compile(r"(?:^|[_./+-])[A-Z]?[a-z]{3,}(?=[_./+-]|$)")
 _HEADED: Final = re.compile(r"([A-Za-z][A-Za-z_-]{0,60}?)[_-]+(?=[A-Za-z]{0,24}\d)(.{16,})")
-_CREDENTIAL_WORDS: Final = frozenset("sk pat tok tkn aat pw oauth live prod priv api rk".split())
+_CREDENTIAL_WORDS: Final = frozenset(
+    """
+    sk pat tok tkn aat pw oauth live prod priv api rk
+    """.split()
+)
 _CHANGES_AT: Final = 0.33
 _ALONE: Final = 32
 _BASE64: Final = 40
+_DIGITS: Final = 6
 
 
 def is_dull(run: str) -> bool:
@@ -33,9 +39,12 @@ def is_dull(run: str) -> bool:
 
 def is_identifier(run: str) -> bool:
     """Whether `run` has the form of a UUID, a hash, a ULID or a time, and stays readable unless a name forbids it."""
-    return (
-        UUID.fullmatch(run) is not None or _HEX.fullmatch(run) is not None or _TIMED.fullmatch(run) is not None
-    )
+    return UUID.fullmatch(run) is not None or _HEX.fullmatch(run) is not None or _TIMED.fullmatch(run) is not None
+
+
+def is_digest(run: str) -> bool:
+    """Whether `run` is a base64 digest that says so (`sha256-...`), or the ETag that is made of one (`1f4-...`)."""
+    return _DIGEST.fullmatch(run) is not None
 
 
 def is_random(run: str) -> bool:
@@ -44,7 +53,9 @@ def is_random(run: str) -> bool:
     head, _, last = tail.rpartition("_")
     if head.isalpha() and head.islower():
         tail = last  # user_2NNEqL2nrIRd... is somebody's identifier: only what follows the word counts
-    return len(tail) >= _ALONE and not is_identifier(tail) and _mixed(tail)
+    if len(tail) < _ALONE or is_identifier(tail):
+        return False
+    return _mixed(tail) or any(_dense(part) for part in _LONG_PART.findall(tail))
 
 
 def is_base64(run: str) -> bool:
@@ -63,7 +74,7 @@ def is_named_key(run: str, names: Names) -> bool:
     if match is None:
         return False
     head, tail = match[1], match[2]
-    if is_secret_after(names.meaning(head), head, tail):
+    if len(head) > 3 and is_secret_after(names.meaning(head), head, tail):
         return True
     words = re.split(r"[_-]", head.lower())
     return not _CREDENTIAL_WORDS.isdisjoint(words) and len(tail) >= 20 and is_key_like(tail)
@@ -100,6 +111,12 @@ def wrapped(run: str) -> str:
 
 def _has_both(run: str) -> bool:
     return any(char.isdigit() for char in run) and any(char.isalpha() for char in run)
+
+
+def _dense(part: str) -> bool:
+    """Whether `part` is one long piece of letters with many digits among them, and no hash."""
+    digits = sum(1 for char in part if char.isdigit())
+    return len(part) >= _ALONE and digits >= _DIGITS and len(part) - digits >= _DIGITS and not is_identifier(part)
 
 
 def _mixed(run: str) -> bool:

@@ -45,7 +45,7 @@ class Redactor:
         and other objects become the redacted text of their `str()`.
         """
         try:
-            return _Walk(self._names).mapping(cast(_Mapping, values), 0)
+            return _Walk(self._names).mapping(cast("_Mapping", values), 0)
         except Exception:  # noqa: BLE001 - a mapping of the caller's own may raise anything
             return {"unreadable": _UNREADABLE}
 
@@ -88,7 +88,7 @@ class _Walk:
             return _FIELD
         kind = type(value)
         if kind is str:
-            text = cast(str, value)
+            text = cast("str", value)
             return text if is_everyday(text) else _redacted(text, self._names, meaning, name)
         if value is None or kind is bool or kind is float:
             return value

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from holdfast.decide.redaction import keys
-from holdfast.decide.redaction.opaque import has_both_cases, wrapped
+from holdfast.decide.redaction.opaque import has_both_cases, is_identifier, wrapped
 
 
 class Finding(NamedTuple):
@@ -53,23 +53,21 @@ _ISSUERS: Final = re.compile(
     r"|6(?:011|4[4-9]\d|[57]\d\d|2\d\d|3\d\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|(?:2131|1800)\d{11}"
 )
 _LONG_CARD: Final = re.compile(r"(?:4|62|6011)\d{15,18}")
-_IBAN: Final = re.compile(r"\d(?<=\b[A-Za-z]{2}\d)\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b")
+_IBAN: Final = re.compile(r"\d(?<=(?<![\w-])[A-Za-z]{2}\d)\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b")
 _IBAN_LENGTHS: Final = {
     pair[:2]: int(pair[2:])
-    for pair in (
-        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18 "
-        "FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 "
-        "LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 "
-        "SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20"
-    ).split()
+    for pair in """
+    AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 ES24 FI18
+    FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20
+    LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24
+    SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20
+    """.split()
 }
 _SSN: Final = re.compile(r"[0-8](?<![\w.-]\d)(?!00-|66-)\d\d-(?!00)\d\d-(?!0000)\d{4}(?![\w-])")
 _JWT: Final = re.compile(r"ey[JI](?<!\w...)[\w-]{8,}\.[\w-]{8,}(?:\.[\w.-]*)?")
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic|negotiate)(?:[ +\t]|%20){1,4}([\w.~+/=:%-]{6,})")
 # What database drivers and servers repeat of a statement's values in their errors.
-_SQL: Final = re.compile(
-    r"\[parameters: ([\s\S]*?)(?:\](?=\n|\Z|\s{0,4}\()|\Z)|Failing row contains (\([^\n]*)"
-)
+_SQL: Final = re.compile(r"\[parameters: ([\s\S]*?)(?:\](?=\n|\Z|\s{0,4}\()|\Z)|Failing row contains (\([^\n]*)")
 _BOT: Final = re.compile(
     r"\d(?<![\w-]\d)\d{7,10}:[\w-]{35}\b|[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,45}|\d(?<!\w\d)\d{14,17}\|[\w-]{27}\b"
     r"|\b[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk\b"
@@ -104,7 +102,7 @@ def vendor_keys(text: str) -> Iterator[Finding]:
     """Everything in `text` that has the form of a vendor's key. Worth calling where `text` has a long opaque run."""
     for pattern in (keys.STRONG, keys.WEAK, _BOT, _STORAGE, _MAILCHIMP):
         for match in pattern.finditer(text):
-            if any(char.isdigit() for char in match[0]) or has_both_cases(match[0]):
+            if (any(char.isdigit() for char in match[0]) or has_both_cases(match[0])) and not is_identifier(match[0]):
                 yield Finding(match.start(), match.end(), "key")
     if "Q~" in text:
         yield from _whole(_AZURE, "key")(text)
@@ -168,6 +166,6 @@ def _luhn(digits: str) -> bool:
 def _is_iban(text: str) -> bool:
     """The check of ISO 13616: the country's length, and the letters as numbers, first four last, modulo 97."""
     bare = text.replace(" ", "")
-    if _IBAN_LENGTHS.get(bare[:2].upper()) != len(bare) or not (bare.isupper() or bare.islower()):
+    if _IBAN_LENGTHS.get(bare[:2].upper()) != len(bare) or not (bare.isupper() or (text.islower() and text == bare)):
         return False
     return int("".join(str(int(char, 36)) for char in bare[4:] + bare[:4])) % 97 == 1

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from holdfast.decide.redaction import opaque
-from holdfast.decide.redaction.names import Meaning, Names
 from holdfast.decide.redaction.named import named
+from holdfast.decide.redaction.names import Meaning, Names
 from holdfast.decide.redaction.shapes import Finding, shaped, vendor_keys
 
 # Texts of everyday that can hold no secret: words, paths, addresses, numbers and times, with a UUID among them.
@@ -16,7 +16,9 @@ _EVERYDAY: Final = re.compile(
     r"|[A-Z]{1,10}|[\d.]{1,15}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
 )
 _EVERYDAY_LENGTH: Final = 160
-_BEFORE: Final = re.compile(r"((?:[\w.-]{1,24}[ _-])?[\w.-]{2,40})[\"'`]?(?:\s{0,2}[:=>(\[]{0,2}\s{0,3}|\s{1,4})[\"'`]?\Z")
+_BEFORE: Final = re.compile(
+    r"((?:[\w.-]{1,24}[ _-])?[\w.-]{2,40})[\"'`]?(?:\s{0,2}[:=>(\[]{0,2}\s{0,3}|\s{1,4})[\"'`]?\Z"
+)
 
 
 def is_everyday(text: str) -> bool:
@@ -40,7 +42,7 @@ def _all(text: str, names: Names, meaning: Meaning, field: str) -> Iterator[Find
             yield Finding(match.start(), match.end(), "opaque", name)
         elif not opaque.is_dull(run):
             has_keys = True
-            yield from _of_run(match, names, said)
+            yield from _of_run(match, names, Meaning.LABEL if opaque.is_digest(run) else said)
     if has_keys:
         yield from vendor_keys(text)
 
