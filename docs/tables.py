@@ -15,10 +15,9 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 import holdfast
 from holdfast import events
@@ -37,7 +36,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "event": "`request`.",
     "request_id": "Our ID of the request, the one in its `X-Request-ID`.",
     "client_request_id": "The ID that the client sent, or null.",
-    "method": "",
+    "method": "`GET`, `POST` and so on.",
     "route": "The template that the framework matched, such as `/teas/{name}`; null where none was.",
     "path": "As it came, redacted.",
     "status": "0 where no answer was begun.",
@@ -91,7 +90,7 @@ def _place(kind: type[HoldfastError]) -> tuple[str, int]:
 
 
 def error_table() -> str:
-    """Describe every error: what it is called, what it says, what the caller can do."""
+    """Describe every error: its code and status, what it says, what the caller can do."""
     rows = [
         (f"`{kind.code}`", str(kind.status), f"`{kind.__name__}`", kind.message(), kind.advice) for kind in errors()
     ]
@@ -116,7 +115,7 @@ def outcomes() -> list[tuple[str, str]]:
     tree = ast.parse(inspect.getsource(events.Outcome)).body[0]
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     found: list[tuple[str, str]] = []
-    for name, text in zip(body, body[1:], strict=False):
+    for name, text in pairwise(body):
         if isinstance(name, ast.AnnAssign) and isinstance(text, ast.Expr):
             word, said = name.value, text.value
             if isinstance(word, ast.Constant) and isinstance(said, ast.Constant):
@@ -131,16 +130,7 @@ def outcome_table() -> str:
 
 def field_table() -> str:
     """Describe the fields of the canonical line, in their order."""
-    return table(("field", ""), [(f"`{name}`", FIELDS[name]) for name in msgspec.structs.asdict(_line())])
-
-
-def _line() -> RequestLine:
-    wanted = [one for one in msgspec.structs.fields(RequestLine) if one.required]
-    return msgspec.convert({one.encode_name: _example(one.type) for one in wanted}, RequestLine)
-
-
-def _example(kind: object) -> object:
-    return {int: 0, float: 0.0}.get(kind, "") if isinstance(kind, type) else None
+    return table(("field", ""), [(f"`{name}`", FIELDS[name]) for name in RequestLine.__struct_fields__])
 
 
 # -- the life of a process --

@@ -98,14 +98,15 @@ def settings(apps: tuple[str, ...]) -> int:
     With MODULE:APP the settings that the application itself declares are printed too. Secrets are never shown.
     """
     from holdfast.serve.load import find  # noqa: PLC0415 - a command loads what it needs
-    from holdfast.settings import declared, explain, render  # noqa: PLC0415 - as above
+    from holdfast.settings import declared, explain, load_all, render  # noqa: PLC0415 - as above
 
     for module in _WITH_SETTINGS:
         importlib.import_module(module)
     for app in apps:
         find(app)
-    width = shutil.get_terminal_size((120, 24)).columns
-    click.echo(render(explain(declared() if apps else declared("holdfast")), width))
+    classes = declared() if apps else declared("holdfast")
+    click.echo(render(explain(classes), shutil.get_terminal_size((120, 24)).columns))
+    load_all(*classes)  # what is wrong is named below the table
     return 0
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -62,13 +63,13 @@ def test_sighup_replaces_the_workers_one_by_one_and_loses_nothing(tmp_path):
         stop, failures, answered = threading.Event(), [], []
 
         def load(kept: bool) -> None:
-            client = httpx2.Client(timeout=20) if kept else None
-            while not stop.is_set():
-                try:
-                    get = client.get if client else httpx2.get
-                    answered.append(get(f"{running.url}/pid").status_code)
-                except httpx2.HTTPError as error:
-                    failures.append(repr(error))
+            with httpx2.Client(timeout=20) as client:
+                while not stop.is_set():
+                    try:
+                        get = client.get if kept else httpx2.get
+                        answered.append(get(f"{running.url}/pid").status_code)
+                    except httpx2.HTTPError as error:
+                        failures.append(repr(error))
 
         clients = [threading.Thread(target=load, args=(kept,)) for kept in (True, True, False, False)]
         for client in clients:
@@ -114,7 +115,7 @@ def test_workers_do_not_outlive_a_supervisor_that_is_killed(tmp_path):
                 os.kill(pid, 0)
             except ProcessLookupError:
                 return True
-            return open(f"/proc/{pid}/stat").read().split(")")[1].split()[0] == "Z"
+            return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z"
 
         wait_until(lambda: all(gone(pid) for pid in workers), "the workers are gone")
 

@@ -16,7 +16,7 @@ from holdfast.decide.redaction import Redactor
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_CONTEXT: Final = frozenset({"time", "level", "event", "logger", "request_id"})
+_CONTEXT: Final = frozenset({"time", "level", "event", "logger", "source", "request_id", "exception"})
 _LEVELS: Final = {"CRITICAL": "critical", "ERROR": "error", "WARNING": "warning", "INFO": "info", "DEBUG": "debug"}
 _LOCAL_CHARS: Final = 200
 

@@ -8,6 +8,7 @@ from holdfast import logs
 from holdfast.context import ContextSettings
 from holdfast.errors import HoldfastError
 from holdfast.parts.drain import DrainSettings
+from holdfast.parts.offload import OffloadSettings
 from holdfast.serve.settings import DoorSettings, ServerSettings
 from holdfast.serve.supervisor import supervise
 from holdfast.serve.worker import Plan, run
@@ -34,12 +35,12 @@ def serve(
 
     Returns the exit code. Raises SettingsInvalid, CannotListen.
     """
-    server, door, drain, context, log = load_all(
-        ServerSettings, DoorSettings, DrainSettings, ContextSettings, logs.LogSettings
+    server, door, drain, context, log, threads = load_all(
+        ServerSettings, DoorSettings, DrainSettings, ContextSettings, logs.LogSettings, OffloadSettings
     )
     given = {"host": host, "port": port, "workers": workers, "observe": observe}
     server = dataclasses.replace(server, **{key: value for key, value in given.items() if value is not None})
-    plan = Plan(app=app, server=server, door=door, drain=drain, context=context, log=log)
+    plan = Plan(app=app, server=server, door=door, drain=drain, context=context, log=log, offload=threads)
     sockets = bind(server.host, server.port)
     if server.workers > 1 or reload:
         return supervise(plan, sockets, watch=Path.cwd() if reload else None)

@@ -14,12 +14,15 @@ from holdfast import logs
 from holdfast.app import Holdfast
 from holdfast.context import ContextSettings
 from holdfast.errors import HoldfastError
+from holdfast.parts import offload
 from holdfast.parts.drain import DrainSettings
+from holdfast.parts.offload import OffloadSettings
 from holdfast.serve import health, load
 from holdfast.serve.door import Door, DoorState
 from holdfast.serve.server import STARTUP_FAILURE, Server
 from holdfast.serve.settings import DoorSettings, ServerSettings
 from holdfast.serve.websocket import WebSocket
+from holdfast.settings import warn_of_unknown
 
 _LOG = logging.getLogger("holdfast.serve")
 READY: Final = b"ready\n"
@@ -35,6 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
     drain: DrainSettings
     context: ContextSettings
     log: logs.LogSettings
+    offload: OffloadSettings
     sockets: tuple[int, ...] = ()
     """File descriptors of the bound sockets."""
     channel: int | None = None
@@ -53,6 +57,7 @@ def run(plan: Plan, sockets: list[socket.socket]) -> int:
     log = logs.configure(plan.log, lock=plan.log_lock)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # what it says of its life, the lifecycle says
     logging.getLogger("uvicorn.error").addFilter(_not_twice)
+    offload.configure(plan.offload)
     try:
         app = _load(plan)
         return _serve(plan, app, sockets) if app is not None else STARTUP_FAILURE
@@ -70,6 +75,7 @@ def _load(plan: Plan) -> Holdfast | None:
         _LOG.critical("the start failed: the application cannot be imported", exc_info=error)
         return None
     load.adopt_loggers()
+    warn_of_unknown()
     return app
 
 

@@ -18,6 +18,7 @@ B = TypeVar("B", bound=Settings)
 C = TypeVar("C", bound=Settings)
 D = TypeVar("D", bound=Settings)
 E = TypeVar("E", bound=Settings)
+F = TypeVar("F", bound=Settings)
 
 OURS = "HOLDFAST_"
 
@@ -68,6 +69,19 @@ def load_all(
     environ: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> tuple[A, B, C, D, E]: ...
+@overload
+def load_all(
+    a: type[A],
+    b: type[B],
+    c: type[C],
+    d: type[D],
+    e: type[E],
+    f: type[F],
+    /,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> tuple[A, B, C, D, E, F]: ...
 @overload
 def load_all(
     *classes: type[Settings], environ: Mapping[str, str] | None = None, folder: Path | None = None
@@ -163,7 +177,7 @@ def _unknown_variables(environ: Iterable[str]) -> Iterator[Unknown]:
 def warn_of_unknown(*, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
     """Log a warning for each of `unknown`: a name of another version must not stop this one, but may be a slip."""
     for one in unknown(environ=environ, folder=folder):
-        logger.warning("setting unknown", extra={"setting": one.name, "source": one.source, "did_you_mean": one.meant})
+        logger.warning("setting unknown", extra={"setting": one.name, "found_in": one.source, "did_you_mean": one.meant})
 
 
 def _near(name: str, known: Iterable[str], start: str = "") -> str | None:
