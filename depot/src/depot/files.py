@@ -125,7 +125,13 @@ async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> 
     return _Attachment(path, headers=headers, media_type="application/octet-stream", stat_result=stat)
 
 
-@router.delete("/{file_id}", status_code=204, summary="Delete a file", responses=problems(401, 404, 503))
+@router.delete(
+    "/{file_id}",
+    status_code=204,
+    summary="Delete a file",
+    response_class=Response,
+    responses=problems(401, 404, 503),
+)
 async def remove(file_id: str, account: Sender, database: Db, work: Work) -> None:
     """Delete the file with its records. They are out of sight at once; the space is free a little later."""
     set_action("file.delete")

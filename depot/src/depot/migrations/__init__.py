@@ -1,11 +1,10 @@
 """The steps from one shape of the database to the next, run at start."""
 
 import fcntl
+import logging
 import sqlite3
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 
@@ -16,6 +15,10 @@ def migrate(database: str, lock: Path) -> None:
     Workers that start at once do it one after the other, by a lock on the file `lock`; the second finds it done. It
     blocks: call it in a thread.
     """
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # or each plugin is announced
+    from alembic import command  # noqa: PLC0415 - heavy, and needed once
+    from alembic.config import Config  # noqa: PLC0415
+
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it when the process dies, however it dies
         engine = create_engine(URL.create("sqlite", database=database))
