@@ -1,11 +1,12 @@
 """Holdfast makes a Python backend hold up.
 
 Everything at once: `Holdfast(app)`, or `holdfast run module:app` without changing a line.
-One part alone: the modules `context`, `errors`, `logs`, `offload`, `problems`, `resources` and `settings`.
+One part alone: the modules `context`, `errors`, `leaks`, `logs`, `offload`, `problems`, `resources` and `settings`.
 """
 
 from holdfast import context as context
 from holdfast import errors as errors
+from holdfast import leaks as leaks
 from holdfast import logs as logs
 from holdfast import problems as problems
 from holdfast import resources as resources
@@ -69,6 +70,7 @@ __all__ = [
     "current",
     "draining",
     "errors",
+    "leaks",
     "logs",
     "offload",
     "option",

@@ -1,12 +1,14 @@
 """`Holdfast(app)`: every part around an ASGI application, in the one order that is written here."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import reduce
 
-from holdfast import context, logs, problems
+from holdfast import context, leaks, logs, problems
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
 from holdfast.context import ContextSettings
 from holdfast.decide.lifecycle import Event, State
+from holdfast.leaks import LeakSettings
 from holdfast.parts import lifespan, probes
 from holdfast.parts.drain import Lifecycle
 from holdfast.resources import Resources
@@ -42,10 +44,11 @@ class Holdfast:
         settings = settings or load(ContextSettings)
         if own_logs and logs.installed() is None:
             logs.configure(load(logs.LogSettings))
+        leak_settings = load(LeakSettings)
         checks = _pings(resources) if resources is not None else None
         # THE order, outermost first.
         layers: list[Callable[[ASGIApp], ASGIApp]] = [
-            lambda app: lifespan.layer(app, resources, self._started, self._ended),
+            lambda app: lifespan.layer(app, _opened(resources, leak_settings), self._started, self._ended),
             lambda app: context.layer(app, settings),
             lambda app: logs.layer(app, logs.tell),
             lambda app: probes.layer(app, self._state, checks),
@@ -68,6 +71,17 @@ class Holdfast:
         if self.lifecycle.state is State.SERVING:
             self.lifecycle.handle(Event.HURRY)
         self.lifecycle.handle(Event.IDLE)
+
+
+@asynccontextmanager
+async def _opened(resources: Resources | None, leak_settings: LeakSettings) -> AsyncGenerator[None]:
+    """What is open while the application lives: its resources, and around them whoever counts what is left open."""
+    async with AsyncExitStack() as stack:
+        if leak_settings.report:
+            await stack.enter_async_context(leaks.watch(trace=leak_settings.trace))
+        if resources is not None:
+            await stack.enter_async_context(resources)
+        yield
 
 
 def _pings(resources: Resources) -> Callable[[], Awaitable[Mapping[str, bool]]]:

@@ -15,6 +15,7 @@ P = ParamSpec("P")
 
 _WITH_SETTINGS = (
     "holdfast.context",
+    "holdfast.leaks",
     "holdfast.logs",
     "holdfast.parts.drain",
     "holdfast.parts.offload",

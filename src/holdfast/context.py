@@ -62,6 +62,7 @@ class RequestContext:
         "kind",
         "late_exits",
         "method",
+        "over",
         "path",
         "problem",
         "query",
@@ -93,6 +94,7 @@ class RequestContext:
         self.bytes_out = 0
         self.ended = False
         self.refused = False
+        self.over = False
         self.problem: str | None = None
         self.error: BaseException | None = None
         self.exits: list[Exit] | None = None
@@ -166,6 +168,7 @@ def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
         try:
             await app(scope, receive, _answering(record, send))
         finally:
+            record.over = True
             if record.exits or record.late_exits:
                 await _leave(record, at_end=True)
             _current.reset(token)
@@ -273,7 +276,11 @@ async def _deny(send: Send, own: tuple[bytes, bytes]) -> None:
 
 
 async def _leave_then(record: RequestContext, send: Send, message: Message) -> None:
-    await _leave(record)
+    try:
+        await _leave(record)
+    except BaseException:
+        record.status = 0  # nothing was sent yet, so what failed in leaving can still be answered for
+        raise
     await send(message)
 
 

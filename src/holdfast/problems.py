@@ -199,7 +199,7 @@ class _Answer:
         known = isinstance(error, HoldfastError)
         if not known or error.status >= 500:
             _log_exception(error)
-        if self.begun:
+        if self.begun and (record is None or record.status):
             raise _Cut from error
         await self._replace(error if isinstance(error, HoldfastError) else Unforeseen())
 

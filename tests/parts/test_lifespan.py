@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 class Life:
     """The server's side of the lifespan protocol."""
 
-    def __init__(self, app, opened=None):
+    def __init__(self, app, opened):
         self.order: list[str] = []
         self.to_app: asyncio.Queue = asyncio.Queue()
         self.from_app: asyncio.Queue = asyncio.Queue()

@@ -28,7 +28,7 @@ _BINARY: Final[dict[str, str]] = {"type": "string", "format": "binary"}
 _UPLOAD_BODY: Final[dict[str, Any]] = {
     "description": "A form with the field `file`, or the file itself, of any type, with `?name=` or a "
     "Content-Disposition that names it.",
-    "required": True,
+    "required": False,  # an empty body is an empty file
     "content": {
         "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": {"file": _BINARY}}},
         "application/octet-stream": {"schema": _BINARY},

@@ -16,7 +16,7 @@ Opened = AbstractAsyncContextManager[object, bool | None]
 """What is entered at start and left at the end."""
 
 
-def layer(app: ASGIApp, opened: Opened | None, started: Callable[[], None], ended: Callable[[], None]) -> ASGIApp:
+def layer(app: ASGIApp, opened: Opened, started: Callable[[], None], ended: Callable[[], None]) -> ASGIApp:
     """Enter `opened` around the application's own lifespan; `started` and `ended` are called as it comes and goes."""
 
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,7 +35,7 @@ class _Lifespan:
     def __init__(
         self,
         app: ASGIApp,
-        opened: Opened | None,
+        opened: Opened,
         started: Callable[[], None],
         ended: Callable[[], None],
         stack: AsyncExitStack,
@@ -50,7 +50,7 @@ class _Lifespan:
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         first = await receive()
-        if self.opened is not None and not await self._open(send):
+        if not await self._open(send):
             return
         pending: list[Message] = [first]
 
@@ -79,7 +79,6 @@ class _Lifespan:
             await self._without_the_application(receive, send)
 
     async def _open(self, send: Send) -> bool:
-        assert self.opened is not None  # noqa: S101 - seen by the caller; for the type checker
         try:
             await self.stack.enter_async_context(self.opened)
         except Exception as error:  # noqa: BLE001 - whatever opening raises, the server is told

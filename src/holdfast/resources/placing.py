@@ -48,6 +48,8 @@ def _here(house: House) -> Container | None:
 def _of_request(house: House, record: RequestContext) -> Container:
     """A container that closes when the answer starts, and what is claimed when the answer has ended."""
     house.check()
+    if record.over:
+        raise ResourceError(f"a resource was asked for after its request, {record.id}, had ended")
     outer = record.container if isinstance(record.container, Container) else None
     container = Container(house, Scope.REQUEST, f"{record.method} {record.path}, request {record.id}", outer)
     container.join(claimant=True)  # the request itself, until its end

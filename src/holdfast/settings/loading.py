@@ -177,7 +177,9 @@ def _unknown_variables(environ: Iterable[str]) -> Iterator[Unknown]:
 def warn_of_unknown(*, environ: Mapping[str, str] | None = None, folder: Path | None = None) -> None:
     """Log a warning for each of `unknown`: a name of another version must not stop this one, but may be a slip."""
     for one in unknown(environ=environ, folder=folder):
-        logger.warning("setting unknown", extra={"setting": one.name, "found_in": one.source, "did_you_mean": one.meant})
+        logger.warning(
+            "setting unknown", extra={"setting": one.name, "found_in": one.source, "did_you_mean": one.meant}
+        )
 
 
 def _near(name: str, known: Iterable[str], start: str = "") -> str | None:
