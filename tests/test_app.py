@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
@@ -18,12 +19,17 @@ from holdfast.decide.lifecycle import State
 
 
 async def home(request):
-    return PlainTextResponse("home")
+    return PlainTextResponse(f"the lifespan gave {request.state.given}")
+
+
+@asynccontextmanager
+async def life(app):
+    yield {"given": "a database"}
 
 
 @pytest.fixture
 def wrapped():
-    app = Holdfast(Starlette(routes=[Route("/", home)]), settings=ContextSettings(), own_logs=False)
+    app = Holdfast(Starlette(routes=[Route("/", home)], lifespan=life), settings=ContextSettings(), own_logs=False)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
@@ -37,7 +43,9 @@ def wrapped():
 
 def test_on_plain_uvicorn_requests_have_ids_errors_are_explained_and_probes_answer(wrapped):
     _, url = wrapped
-    assert httpx2.get(url).headers["x-request-id"]
+    answer = httpx2.get(url)
+    assert answer.headers["x-request-id"]
+    assert answer.text == "the lifespan gave a database"
     assert httpx2.get(f"{url}/nowhere").json()["type"] == "urn:holdfast:problem:not-found"
     assert httpx2.get(f"{url}/-/ready").json() == {"status": "ready", "state": "serving"}
     assert httpx2.get(f"{url}/-/live").status_code == 200

@@ -15,6 +15,7 @@ from holdfast.decide.forwarded import Network, Origin, is_trusted, networks, ori
 from holdfast.errors import SettingsInvalid
 from holdfast.ids import uuid7
 from holdfast.settings import Settings, option
+from holdfast.trace import current_trace_id
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
@@ -45,34 +46,34 @@ class Gone:
 
 
 class RequestContext:
-    """What is known of one request, from its first byte to its line in the log."""
+    """What is known of one request, from its first byte to its line in the log.
 
-    __slots__ = (
-        "action",
-        "actor",
-        "bytes_out",
-        "client",
-        "client_id",
-        "client_left",
-        "container",
-        "ended",
-        "error",
-        "exits",
-        "id",
-        "kind",
-        "late_exits",
-        "method",
-        "over",
-        "path",
-        "problem",
-        "query",
-        "refused",
-        "scope",
-        "started",
-        "status",
-        "trace_id",
-        "trace_link",
-    )
+    What most requests leave as it is stands on the class, so that a request pays only for what it has of its own.
+    """
+
+    client_id: str | None = None
+    """The caller's own ID, where it sent one that can be kept."""
+    trace_id: str | None = None
+    trace_link: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    status: int = 0
+    """0 until the answer begins."""
+    bytes_out: int = 0
+    ended: bool = False
+    """Whether the answer has come to its end while the client was there."""
+    over: bool = False
+    """Whether the application has returned."""
+    refused: bool = False
+    problem: str | None = None
+    """The code of the problem that was answered."""
+    error: BaseException | None = None
+    exits: list[Exit] | None = None
+    """Called, last one first, before the answer begins."""
+    late_exits: list[Exit] | None = None
+    """Called, last one first, when the application has returned."""
+    container: object | None = None
+    """What holds the request's resources."""
 
     def __init__(self, scope: Scope, request_id: str) -> None:
         """A record for the request that `scope` describes."""
@@ -81,25 +82,11 @@ class RequestContext:
         self.kind: str = scope["type"]
         self.method: str = scope.get("method", "GET")
         self.path: str = scope["path"]
-        self.query: str = scope["query_string"].decode("latin-1")
+        query: bytes = scope["query_string"]
+        self.query = query.decode("latin-1") if query else ""
         peer = scope.get("client")
         self.client: str | None = peer[0] if peer else None
         self.client_left: Gone = scope.get(Gone.SCOPE_KEY) or Gone()
-        self.client_id: str | None = None
-        self.trace_id: str | None = None
-        self.trace_link: str | None = None
-        self.actor: str | None = None
-        self.action: str | None = None
-        self.status = 0
-        self.bytes_out = 0
-        self.ended = False
-        self.refused = False
-        self.over = False
-        self.problem: str | None = None
-        self.error: BaseException | None = None
-        self.exits: list[Exit] | None = None
-        self.late_exits: list[Exit] | None = None
-        self.container: object | None = None
         self.started = time.perf_counter()
 
     @property
@@ -253,6 +240,7 @@ def _answering(record: RequestContext, send: Send) -> Send:
             record.ended = not (message.get("more_body", False) or record.client_left.gone)
         elif kind in _STARTS:
             record.status = message.get("status", 101)
+            record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
             headers = [pair for pair in message.get("headers") or () if pair[0] != b"x-request-id"]
             headers.append(own)
             message = {**message, "headers": headers}  # the application's own may be shared between requests

@@ -7,14 +7,14 @@
 import asyncio
 import html
 import logging
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
 
 from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, header
 from holdfast.context import RequestContext, current
-from holdfast.decide.defaults import is_default, may_be_default
+from holdfast.decide.defaults import STATUSES, is_default, may_be_default
 from holdfast.errors import HoldfastError, MethodNotAllowed, NotFound, Stopping, Unforeseen
 
 TYPE: Final = "urn:holdfast:problem:"
@@ -139,16 +139,16 @@ class _Answer:
         self.begun = False
         """Whether anything has been passed on."""
 
-    def send(self, message: Message) -> Awaitable[None]:
+    async def send(self, message: Message) -> None:
         if self.begun:
-            return self._send(message)
-        if self._held is None and message["type"] == "http.response.start":
-            if may_be_default(message["status"], _content_length(message)):
-                self._held = [message]
-                return _done()
+            await self._send(message)
+        elif self._held is not None or message["type"] != "http.response.start":
+            await self._second(message)
+        elif message["status"] in STATUSES and may_be_default(message["status"], _content_length(message)):
+            self._held = [message]
+        else:
             self.begun = True
-            return self._send(message)
-        return self._second(message)
+            await self._send(message)
 
     async def _second(self, message: Message) -> None:
         """The first body after a start that was held back: now it shows whether it is a default."""
@@ -247,10 +247,6 @@ def _content_length(message: Message) -> int | None:
         if name == b"content-length":
             return int(value) if value.isdigit() else None
     return None
-
-
-async def _done() -> None:
-    """What is held back was sent, as far as the application is concerned."""
 
 
 # -- refusals --

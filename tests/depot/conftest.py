@@ -50,7 +50,7 @@ class Depot:
 
     def stored(self) -> set[str]:
         """The names in the folder of contents."""
-        return set(os.listdir(self.data / "files"))
+        return {path.name for path in (self.data / "files").iterdir()}
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.http.close()

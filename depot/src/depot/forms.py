@@ -33,15 +33,22 @@ class UploadForm:
         self._in_file = False
         self._others = 0
         length = -1 if content_length is None else content_length
+        marker = boundary[1] or boundary[2]
+        self._closing = f"\r\n--{marker}--".encode()
+        self._tail = b""
+        """The last bytes so far, enough for `_closing` and a line end."""
         try:
             self._parser = PushMultipartParser(
-                boundary[1] or boundary[2], content_length=length, max_segment_count=_MOST_FIELDS, strict=True
+                marker, content_length=length, max_segment_count=_MOST_FIELDS, strict=True
             )
         except (MultipartError, UnicodeError) as error:
             raise BadRequest(f"The form cannot be read: {error}.") from error
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what of `chunk` belongs to the file. Raises BadRequest, Invalid, TooLarge."""
+        if self._tail.rstrip(b"\r\n").endswith(self._closing) and not chunk.strip(b"\r\n"):
+            return  # the line end behind the last boundary, in a packet of its own: the parser would not have it
+        self._tail = (self._tail + chunk[-len(self._closing) - 2 :])[-len(self._closing) - 2 :]
         try:
             for event in self._parser.parse(chunk):
                 if isinstance(event, MultipartSegment):

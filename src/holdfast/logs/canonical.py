@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from holdfast import trace
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
 from holdfast.context import RequestContext, current
 from holdfast.decide.redaction import Redactor
@@ -48,6 +47,7 @@ class RequestLine(msgspec.Struct):
     logger: str = LOGGER.name
 
 
+_LEVELS: Final = {logging.DEBUG: "debug", logging.INFO: "info", logging.ERROR: "error"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -98,7 +98,7 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
         time.time(),
         record.id,
         record.client_id,
-        trace.current_trace_id() or record.trace_id,
+        record.trace_id,
         record.trace_link,
         record.client,
         record.kind,
@@ -129,7 +129,7 @@ def line_of(fact: RequestFinished, redactor: Redactor) -> RequestLine:
     unset = msgspec.UNSET
     return RequestLine(
         timestamp(fact.at),
-        logging.getLevelName(level_of(fact)).lower(),
+        _LEVELS[level_of(fact)],
         "request",
         fact.request_id,
         fact.client_request_id and text(fact.client_request_id),

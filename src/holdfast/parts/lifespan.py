@@ -4,7 +4,7 @@ An application that does not speak the lifespan protocol gets the same.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
@@ -19,12 +19,12 @@ Opened = AbstractAsyncContextManager[object, bool | None]
 def layer(app: ASGIApp, opened: Opened, started: Callable[[], None], ended: Callable[[], None]) -> ASGIApp:
     """Enter `opened` around the application's own lifespan; `started` and `ended` are called as it comes and goes."""
 
-    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await app(scope, receive, send)
-            return
+    async def live(scope: Scope, receive: Receive, send: Send) -> None:
         async with AsyncExitStack() as stack:
             await _Lifespan(app, opened, started, ended, stack).run(scope, receive, send)
+
+    def lifespan(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return (live if scope["type"] == "lifespan" else app)(scope, receive, send)
 
     return lifespan
 

@@ -10,6 +10,7 @@ from holdfast.asgi import ASGIApp, Headers, Receive, Scope, Send
 
 LIVE: Final = "/-/live"
 READY: Final = "/-/ready"
+PATHS: Final = frozenset({LIVE, READY})
 _CHECKS_S: Final = 2.0
 
 
@@ -56,10 +57,7 @@ async def _checked(checks: Checks) -> Mapping[str, bool]:
 def layer(app: ASGIApp, state: Callable[[], tuple[str, Standing]], checks: Checks | None = None) -> ASGIApp:
     """Answer the probes; everything else is the application's. `state` says where the process stands."""
 
-    async def probes(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in {LIVE, READY} or scope["method"] not in {"GET", "HEAD"}:
-            await app(scope, receive, send)
-            return
+    async def answer(scope: Scope, send: Send) -> None:
         name, standing = state()
         status, body = await ask(scope["path"], name, standing, checks)
         headers: Headers = [
@@ -69,5 +67,10 @@ def layer(app: ASGIApp, state: Callable[[], tuple[str, Standing]], checks: Check
         ]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body if scope["method"] == "GET" else b""})
+
+    def probes(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] in {"GET", "HEAD"}:
+            return answer(scope, send)
+        return app(scope, receive, send)
 
     return probes

@@ -1,15 +1,37 @@
-"""One request and its answer on a connection."""
+"""One request and its answer on a connection: uvicorn's cycle, which says nothing twice and writes with less work."""
 
 import asyncio
+import re
+from collections.abc import Awaitable, Generator
+from typing import Any, Final, cast
 
-from uvicorn._types import ASGI3Application
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from holdfast.asgi import Headers, Message
 from holdfast.problems import is_logged
+
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BAD_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
+_BODILESS: Final = frozenset({204, 304})
+_MOST_NAMES: Final = 1000
+
+_names: dict[bytes, bytes] = {}
+"""Header names that were found good, with their lower case; applications use few, again and again."""
+
+
+class _Done:
+    """An awaitable that has nothing to wait for."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return iter(())  # pyright: ignore[reportReturnType] - an empty iterator serves where nothing is sent into it
+
+
+_DONE: Final = _Done()
 
 
 class Cycle(RequestResponseCycle):
-    """uvicorn's cycle, which says nothing twice: what the problems layer has logged is not logged again."""
+    """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""
@@ -33,6 +55,95 @@ class Cycle(RequestResponseCycle):
         """Close before the answer's end, so that nobody takes it for whole."""
         if not self.response_complete:
             self.transport.close()
+
+    def send(self, message: ASGISendEvent) -> Awaitable[None]:  # pyright: ignore[reportIncompatibleMethodOverride] - awaitable is enough
+        """Write what the application sends; wait only where the client reads more slowly than it is written to."""
+        if self.flow.write_paused and not self.disconnected:
+            return self._send_later(message)
+        self._write(cast("Message", message))
+        return _DONE
+
+    async def _send_later(self, message: ASGISendEvent) -> None:
+        await self.flow.drain()
+        self._write(cast("Message", message))
+
+    def _write(self, message: Message) -> None:
+        if self.disconnected:
+            return
+        kind = message["type"]
+        if not self.response_started:
+            if kind != "http.response.start":
+                raise RuntimeError(f"Expected http.response.start, but got {kind!r}.")
+            self._write_head(message["status"], message.get("headers") or [])
+        elif self.response_complete:
+            raise RuntimeError(f"Got {kind!r} after the answer was complete.")
+        elif kind != "http.response.body":
+            raise RuntimeError(f"Expected http.response.body, but got {kind!r}.")
+        else:
+            self._write_body(message.get("body", b""), more=message.get("more_body", False))
+
+    def _write_head(self, status: int, headers: Headers) -> None:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        headers = [*self.default_headers, *headers]
+        if _BAD_VALUE.search(b"\t".join([value for _, value in headers])):
+            raise RuntimeError("A header's value has a control character.")
+        content = [STATUS_LINE[status]]
+        says_close = False
+        for name, value in headers:
+            lowered = _names.get(name) or _checked(name)
+            content += (lowered, b": ", value, b"\r\n")
+            if lowered == b"content-length" and self.chunked_encoding is None:
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+            elif lowered == b"transfer-encoding" and value.lower() == b"chunked":
+                self.expected_content_length = 0
+                self.chunked_encoding = True
+            elif lowered == b"connection" and b"close" in value.lower():
+                self.keep_alive = False
+                says_close = True
+        if not self.keep_alive and not says_close:
+            content.append(b"connection: close\r\n")
+        if self.chunked_encoding is None and status not in _BODILESS and self.scope["method"] != "HEAD":
+            self.chunked_encoding = True
+            content.append(b"transfer-encoding: chunked\r\n")
+        content.append(b"\r\n")
+        self.transport.write(b"".join(content))
+
+    def _write_body(self, body: bytes, *, more: bool) -> None:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+        elif self.chunked_encoding:
+            self._write_chunk(body, more=more)
+        else:
+            self.expected_content_length -= len(body)
+            if self.expected_content_length < 0:
+                raise RuntimeError("The body is longer than its Content-Length.")
+            self.transport.write(body)
+        if not more:
+            if self.expected_content_length:
+                raise RuntimeError("The body is shorter than its Content-Length.")
+            self.response_complete = True
+            self.message_event.set()
+            if not self.keep_alive:
+                self.transport.close()
+            self.on_response()
+
+    def _write_chunk(self, body: bytes, *, more: bool) -> None:
+        content = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
+        if not more:
+            content.append(b"0\r\n\r\n")
+        if content:
+            self.transport.write(b"".join(content))
+
+
+def _checked(name: bytes) -> bytes:
+    if not _NAME.fullmatch(name):
+        raise RuntimeError("A header's name has a character that no name may have.")
+    lowered = name.lower()
+    if len(_names) < _MOST_NAMES:
+        _names[name] = lowered
+    return lowered
 
 
 def _nothing() -> None:

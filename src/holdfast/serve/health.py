@@ -33,7 +33,7 @@ async def listening(
                 head = await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ", 2)[1].decode("ascii", "replace")
             status, body = 404, b'{"status":"not found"}'
-            if path in {probes.LIVE, probes.READY}:
+            if path in probes.PATHS:
                 status, body = await probes.ask(path, *state(), checks)
             writer.write(_response(status, body))
             await writer.drain()

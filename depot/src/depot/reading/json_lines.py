@@ -21,6 +21,7 @@ def batches(text: TextIO, problems: Problems) -> Iterator[list[Record]]:
     lines = Lines(text)
     records: list[Record] = []
     full_at = BATCH_CHARS
+    number = 0
     for number, record in enumerate(_objects(lines, problems), 1):
         if record is not None:
             records.append((number, record))
@@ -28,7 +29,7 @@ def batches(text: TextIO, problems: Problems) -> Iterator[list[Record]]:
             yield records
             records = []
             full_at = lines.size + BATCH_CHARS
-    if not lines.number:
+    if not number:
         problems.add(None, "the file is empty")
     yield records
 

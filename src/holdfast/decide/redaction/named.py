@@ -23,6 +23,7 @@ _NAMED: Final = re.compile(
     rf"|(?P<pair>{_QUOTE})\s{{0,4}},(?=\s{{0,4}}b?(?:{_QUOTE}))|(?P<bare>\s{{1,4}})(?={_QUOTE}))",
     re.IGNORECASE,
 )
+_SIGNS: Final = re.compile(r"[:=\"'`]|%[23]|&")
 _USER: Final = re.compile(r"(?<!\S)(?:-u|--(?:proxy-)?user)[\s=]{1,4}([\"']?)([^\s\"':]{0,128}:[^\s\"']{1,128})\1")
 _OPTION: Final = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{1,40})\s{1,4}(?![\s-])")
 _ELEMENT: Final = re.compile(r"<([A-Za-z][\w:.-]{0,60})(?:\s[^<>]{0,200})?>\s{0,40}([^<]+)</")
@@ -63,7 +64,7 @@ _OWN: Final = re.compile(
 def named(text: str, names: Names) -> Iterator[Finding]:
     """The values in `text` that a secret name stands before, in the order of their names."""
     covered = 0
-    for match in _NAMED.finditer(text):
+    for match in _NAMED.finditer(text) if _SIGNS.search(text) else ():
         if match.start() < covered:
             continue
         name = match["name"]

@@ -42,6 +42,11 @@ def is_identifier(run: str) -> bool:
     return UUID.fullmatch(run) is not None or _HEX.fullmatch(run) is not None or _TIMED.fullmatch(run) is not None
 
 
+def may_hold_key(run: str) -> bool:
+    """Whether a vendor's key may be in `run`: it has a long piece, and that is no identifier standing alone."""
+    return any("." in run or not is_identifier(piece) for piece in PIECE.findall(run) if not is_dull(piece))
+
+
 def is_digest(run: str) -> bool:
     """Whether `run` is a base64 digest that says so (`sha256-...`), or the ETag that is made of one (`1f4-...`)."""
     return _DIGEST.fullmatch(run) is not None

@@ -16,9 +16,10 @@ _EVERYDAY: Final = re.compile(
     r"|[A-Z]{1,10}|[\d.]{1,15}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
 )
 _EVERYDAY_LENGTH: Final = 160
-_BEFORE: Final = re.compile(
-    r"((?:[\w.-]{1,24}[ _-])?[\w.-]{2,40})[\"'`]?(?:\s{0,2}[:=>(\[]{0,2}\s{0,3}|\s{1,4})[\"'`]?\Z"
-)
+_GAP: Final = "\"'`:=>([ \t"
+_OPENERS: Final = "\"'`([{<,;"
+_LONGEST_GAP: Final = 5
+_LOOKED_BACK: Final = 64
 
 
 def is_everyday(text: str) -> bool:
@@ -41,7 +42,7 @@ def _all(text: str, names: Names, meaning: Meaning, field: str) -> Iterator[Find
         if opaque.is_secret_after(said, name, run) and not opaque.is_path(run):
             yield Finding(match.start(), match.end(), "opaque", name)
         elif not opaque.is_dull(run):
-            has_keys = True
+            has_keys = has_keys or opaque.may_hold_key(run)
             yield from _of_run(match, names, Meaning.LABEL if opaque.is_digest(run) else said)
     if has_keys:
         yield from vendor_keys(text)
@@ -72,10 +73,13 @@ def _kind(piece: str, names: Names, meaning: Meaning) -> str:
 
 def _said_before(text: str, start: int, names: Names) -> tuple[Meaning, str] | None:
     """What the last word before a run says of it, or the last two; nothing where they say nothing."""
-    before = _BEFORE.search(text, max(0, start - 64), start)
-    if before is None:
+    window = text[max(0, start - _LOOKED_BACK) : start]
+    before = window.rstrip(_GAP)
+    if not before or not 1 <= len(window) - len(before) <= _LONGEST_GAP:
         return None
-    both, last = before[1], before[1].rpartition(" ")[2]
+    head, _, last = before.rpartition(" ")
+    last = last.lstrip(_OPENERS)
+    both = f"{head.rpartition(' ')[2].lstrip(_OPENERS)} {last}" if head else last
     meaning = names.meaning(last)
     if meaning in {Meaning.PLAIN, Meaning.KEY} and both != last:
         together = names.meaning(both)
