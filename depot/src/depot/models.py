@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STORED, READING, READY, FAILED = "stored", "reading", "ready", "failed"
@@ -50,7 +50,7 @@ class File(Base):
     id: Mapped[str] = mapped_column(unique=True)
     account_no: Mapped[int] = mapped_column(ForeignKey("accounts.no"))
     name: Mapped[str]
-    size: Mapped[int]
+    size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     created: Mapped[str]
     state: Mapped[str] = mapped_column(default=STORED)

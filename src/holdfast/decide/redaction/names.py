@@ -7,7 +7,7 @@ by its end and by words that mean the same wherever they stand: `db_password`, `
 
 import re
 from collections.abc import Iterable
-from enum import Enum
+from enum import Enum, auto
 from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
@@ -16,10 +16,10 @@ from urllib.parse import unquote
 class Meaning(Enum):
     """What a name says: the value is secret, may be a key, identifies something, or nothing."""
 
-    SECRET = "secret"
-    KEY = "key"
-    LABEL = "label"
-    PLAIN = "plain"
+    SECRET = auto()
+    KEY = auto()
+    LABEL = auto()
+    PLAIN = auto()
 
 
 # Secret wherever they stand in a name. `sessionid` is here because a session ID found in a log can be replayed as a

@@ -7,6 +7,7 @@ Random letters and digits change class (small, capital, digit) at about 0.6 of t
 import re
 from base64 import b64decode
 from binascii import Error as NotBase64
+from itertools import pairwise
 from typing import Final
 
 from holdfast.decide.redaction.names import Meaning, Names
@@ -129,11 +130,11 @@ def _mixed(run: str) -> bool:
     small, capital, digits = classes.count(1), classes.count(2), classes.count(3)
     if digits < 2 or (min(small, capital) < 2 and digits < 5):
         return False
-    changes = sum(1 for left, right in zip(classes, classes[1:], strict=False) if left != right)
+    changes = sum(1 for left, right in pairwise(classes) if left != right)
     return changes >= _CHANGES_AT * len(classes) and _WORD_PART.search(run) is None
 
 
 def has_both_cases(run: str) -> bool:
     """Whether small and capital letters mingle in `run` as in a key, not as in CamelCase."""
-    changes = sum(1 for left, right in zip(run, run[1:], strict=False) if left.islower() != right.islower())
+    changes = sum(1 for left, right in pairwise(run) if left.islower() != right.islower())
     return changes >= _CHANGES_AT * len(run)

@@ -6,7 +6,9 @@ from typing import Final, TypeAlias, cast
 
 from holdfast.decide.redaction.names import Meaning, Names
 from holdfast.decide.redaction.shapes import Finding
+from holdfast.decide.redaction.suspicion import suspicion
 from holdfast.decide.redaction.texts import findings, is_everyday
+from holdfast.decide.redaction.values import is_said_nothing
 
 _LONGEST: Final = 64 * 1024
 _BEYOND: Final = 4 * 1024  # read past the cut, so that a secret that lies across it is recognised
@@ -24,7 +26,7 @@ _Sequence: TypeAlias = list[object] | tuple[object, ...] | set[object] | frozens
 
 
 class Redactor:
-    """Puts `[redacted:KIND]` in the place of what must not be shown. Never raises; immutable; shared between threads."""
+    """Puts `[redacted:KIND]` in the place of what must not be shown. Never raises; immutable; thread-safe."""
 
     __slots__ = ("_names",)
 
@@ -49,13 +51,20 @@ class Redactor:
         except Exception:  # noqa: BLE001 - a mapping of the caller's own may raise anything
             return {"unreadable": _UNREADABLE}
 
-    def findings(self, value: str) -> list[Finding]:
-        """What `text` would replace in the first 64 Ki characters of `value`, in order."""
-        return findings(value[:_LONGEST], self._names)
+    def findings(self, value: str, name: str = "") -> list[Finding]:
+        """What is replaced in the first 64 Ki characters of `value`, the value of the field `name`, in order."""
+        meaning = self._names.meaning(name)
+        if meaning is Meaning.SECRET:
+            return [Finding(0, len(value), "field", name)] if not is_said_nothing(value) else []
+        return findings(value[:_LONGEST], self._names, meaning, name)
 
     def is_secret(self, name: str) -> bool:
         """Whether a field of that `name` is redacted whatever it holds."""
         return self._names.meaning(name) is Meaning.SECRET
+
+    def suspicion(self, name: str, value: str) -> str:
+        """Why `value` under `name` may be a leak although nothing redacts it: a few words, empty where it hardly is."""
+        return suspicion(name, value, self._names)
 
 
 class _Walk:
@@ -133,8 +142,9 @@ def _named_beside(values: _Mapping, names: Names) -> str | None:
     for label, key in _BESIDE:
         if label in values and key in values:
             said = values[label]
-            last = said[-1] if isinstance(said, list | tuple) and said else said
-            if isinstance(last, str | bytes) and names.meaning(_as_text(cast("str | bytes", last))) is Meaning.SECRET:
+            path = cast("list[object] | tuple[object, ...]", said) if isinstance(said, list | tuple) else (said,)
+            last = path[-1] if path else None
+            if isinstance(last, str | bytes) and names.meaning(_as_text(last)) is Meaning.SECRET:
                 return key
     return None
 
@@ -151,8 +161,8 @@ def _as_text(value: object) -> str:
     try:
         if isinstance(value, str):
             return str.__str__(value)
-        if isinstance(value, bytes | bytearray | memoryview):
-            return bytes(value[: _LONGEST + _BEYOND]).decode("utf-8", "backslashreplace")
+        if isinstance(value, bytes | bytearray):
+            return f"[cut: {len(value)} bytes]" if len(value) > _LONGEST else value.decode("utf-8", "backslashreplace")
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
     except Exception:  # noqa: BLE001 - the str() of a foreign object may raise anything
         return f"[unprintable {type(value).__name__}]"
