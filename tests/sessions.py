@@ -2,7 +2,7 @@
 
 `...` stands for anything. What differs from run to run (IDs, times, durations) need only look alike; an ID that a later
 command uses is the one that was really given. `make run` and `holdfast run` are started in the background, each on a
-free port in the place of 8000.
+free port in the place of 8000; `$!` is the last of them.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ def clean_environment() -> dict[str, str]:
 
 def steps_of(text: str) -> Iterator[tuple[str, str]]:
     """Each command of a session, with what is shown below it."""
-    for part in re.split(r"^\$ ", text, flags=re.M)[1:]:
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command = re.match(r"(?:.*\\\n)*.*\n", part)
         assert command is not None
         yield command[0].replace("\\\n", "").strip(), part[command.end() :]
@@ -61,7 +61,7 @@ def compared(shown: str, seen: str) -> dict[str, str] | None:
         else:
             pattern += f"(?:{VARYING[which - 1 - len(GIVEN)]})"
     pattern += re.escape(shown[position:])
-    match = re.fullmatch(pattern.replace(r"\.\.\.", ".*?"), seen, re.S)
+    match = re.fullmatch(pattern.replace(r"\.\.\.", ".*?"), seen, re.DOTALL)
     return dict(zip(written, match.groups(), strict=True)) if match else None
 
 
@@ -76,7 +76,7 @@ class Session:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / ".curlrc").write_text("silent\nshow-error\n")
-        self.environ = {**clean_environment(), "CURL_HOME": str(folder), "HOLDFAST_DRAIN_DELAY_S": "0"}
+        self.environ = {**clean_environment(), "CURL_HOME": str(folder)}
         self.real: dict[str, str] = {}
         self.servers: list[subprocess.Popen[str]] = []
 
@@ -106,6 +106,8 @@ class Session:
         """The text with the IDs and ports that are real here."""
         for written, real in self.real.items():
             text = text.replace(written, real)
+        if self.servers:
+            text = text.replace("$!", str(self.servers[-1].pid))
         return text.replace(".venv/bin/", f"{BIN}/")
 
     def call(self, command: str) -> str:
@@ -123,7 +125,7 @@ class Session:
     def serve(self, command: str) -> Path:
         """Start a server; the file that has what it prints."""
         port = self.real["8000"] = str(free_port())
-        command = command.replace("make run", "holdfast run depot.app:app")
+        command = command.replace("make run", "holdfast run depot.app:app").removesuffix("&")
         output = self.folder / f"output-{port}"
         with output.open("w") as out:
             process = subprocess.Popen(
@@ -137,7 +139,7 @@ class Session:
         self.servers.append(process)
 
         def ready() -> bool:
-            assert process.poll() is None, output.read_text()
+            assert process.poll() is None, "".join(log.read_text() for log in [output, *self.folder.glob("*.log")])
             with contextlib.suppress(httpx2.HTTPError):
                 return httpx2.get(f"http://127.0.0.1:{port}/-/ready", timeout=10).status_code == 200
             return False

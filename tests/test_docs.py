@@ -29,7 +29,9 @@ from holdfast.settings import declared, options_of
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
-BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:<!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 class Block(NamedTuple):
@@ -146,7 +148,7 @@ def test_every_link_leads_somewhere(page):
         target = (page.parent / path).resolve() if path else page
         assert target.exists(), f"{page.name}: {link}"
         if anchor:
-            assert anchor in {slug(title) for title in re.findall(r"^#+ (.+)$", PROSE[target], re.M)}, (
+            assert anchor in {slug(title) for title in re.findall(r"^#+ (.+)$", PROSE[target], re.MULTILINE)}, (
                 f"{page.name}: {link}"
             )
 
@@ -188,7 +190,7 @@ def test_every_file_and_test_that_is_named_is_there(page):
 
 @by_page
 def test_every_command_that_is_named_is_there(page):
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for text in quoted(page):
         made = re.match(r"make ([a-z-]+)", text)
         if made:
@@ -263,6 +265,6 @@ def test_the_numbers_that_the_pages_state_are_those_of_the_code():
 
 def test_the_changelog_tells_of_the_version_that_is_built():
     version = importlib.metadata.version("holdfast")
-    titles = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    titles = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert titles[0] in {"Unreleased", version}
     assert version in titles

@@ -159,6 +159,7 @@ def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
             if record.exits or record.late_exits:
                 await _leave(record, at_end=True)
             _current.reset(token)
+            del scope[SCOPE_KEY]  # the two refer to each other, and a cycle would leave every request to the collector
 
     return context
 

@@ -1,12 +1,12 @@
 """What each account did: a row for everything that changes or takes out data, written with the change itself."""
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from depot.models import Account, Activity, File, now
 from holdfast import current
 
 
-def note(session: AsyncSession, account: Account, action: str, file: File | None = None) -> None:
+def note(session: Session, account: Account, action: str, file: File | None = None) -> None:
     """Note what `account` does, in the transaction of `session`: both happen, or neither."""
     request = current()
     session.add(

@@ -19,7 +19,7 @@ async def sender(
     """The account that sends the request. Async, because it waits for the database. Raises Unauthorised."""
     if credentials is None:
         raise Unauthorised("Send `Authorization: Bearer TOKEN`.")
-    account = await accounts.owner(database, Secret(credentials.credentials))
+    account = await database.read(accounts.owner, Secret(credentials.credentials))
     if account is None:
         raise Unauthorised("The token belongs to no account.")
     set_actor(account.name)

@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from depot import records
 from depot.blobs import Blobs
@@ -38,7 +39,7 @@ class Background:
         """Work until the end of the block; what is not done then is done by whoever comes next."""
         works = [self._intake.read_next] * _READERS + [self._remove_next]
         tasks = [asyncio.create_task(self._keep_on(work), name=work.__name__) for work in works]
-        tasks.append(asyncio.create_task(self._tidy(), name="tidy"))
+        tasks.append(asyncio.create_task(self._tidy_once(), name="tidy"))
         try:
             yield
         finally:
@@ -66,45 +67,58 @@ class Background:
 
     async def _remove_next(self) -> bool:
         """Remove the records and the content of one deleted file. Done twice, by two processes, it does no harm."""
-        async with self._database.reading() as session:
-            removal = await session.scalar(select(Removal).limit(1))
+        removal = await self._database.read(_next_removal)
         if removal is None:
             return False
         await records.remove(self._database, removal.file_no)
         await offload.thread(self._blobs.remove, removal.file_id)
-        async with self._database.writing() as session:
-            await session.execute(delete(Removal).where(Removal.file_no == removal.file_no))
+        await self._database.write(_removed, removal.file_no)
         return True
 
     # -- what processes that died left behind --
 
-    async def _tidy(self) -> None:
-        """Remove files that are whole, but that no row of the database speaks of, and the parts of broken uploads."""
+    async def _tidy_once(self) -> None:
         try:
-            async with aclosing(offload.iterate(self._blobs.whole, batch=_NAMES_AT_ONCE)) as names:
-                batch: list[str] = []
-                async for name in names:
-                    batch.append(name)
-                    if len(batch) == _NAMES_AT_ONCE:
-                        await self._tidy_batch(batch)
-                        batch = []
-                await self._tidy_batch(batch)
+            await self.tidy()
         except Exception:  # the next start tries again
             logger.exception("tidying up failed")
 
-    async def _tidy_batch(self, names: Iterable[str]) -> None:
-        for name in await self._unknown(names):
+    async def tidy(self) -> None:
+        """Remove files that are whole, but that the database does not speak of, and the parts of broken uploads."""
+        names: list[str] = []
+        async with aclosing(offload.iterate(self._blobs.whole, batch=_NAMES_AT_ONCE)) as found:
+            async for name in found:
+                names.append(name)
+                if len(names) == _NAMES_AT_ONCE:
+                    await self._tidy_unknown(names)
+                    names = []
+        await self._tidy_unknown(names)
+
+    async def _tidy_unknown(self, names: Iterable[str]) -> None:
+        for name in await self._database.read(_unknown, names):
             lock = await offload.thread(self._blobs.lock, name)
             if lock is None:
                 continue  # an upload that is about to be known
             with lock:
-                if await self._unknown([name]):  # it may have become known before the lock was ours
+                if await self._database.read(_unknown, [name]):  # it may have become known before the lock was ours
                     await offload.thread(self._blobs.remove, name)
                     logger.info("forsaken file removed", extra={"file_id": name})
 
-    async def _unknown(self, names: Iterable[str]) -> set[str]:
-        wanted = set(names)
-        async with self._database.reading() as session:
-            known = await session.scalars(select(File.id).where(File.id.in_(wanted)))
-            doomed = await session.scalars(select(Removal.file_id).where(Removal.file_id.in_(wanted)))
-            return wanted - set(known) - set(doomed)
+
+# -- what happens in the database --
+
+
+def _next_removal(session: Session) -> Removal | None:
+    return session.scalar(select(Removal).limit(1))
+
+
+def _removed(session: Session, file_no: int) -> None:
+    session.execute(delete(Removal).where(Removal.file_no == file_no))
+
+
+def _unknown(session: Session, names: Iterable[str]) -> set[str]:
+    """Which of these names neither a file has nor one that is being removed."""
+    wanted = set(names)
+    known = session.scalars(select(File.id).where(File.id.in_(wanted)))
+    doomed = session.scalars(select(Removal.file_id).where(Removal.file_id.in_(wanted)))
+    return wanted - set(known) - set(doomed)

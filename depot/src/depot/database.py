@@ -1,79 +1,81 @@
 """The database: many read at once, one writes at a time.
 
-SQLite takes one writer for the whole file. Writers of this process queue for a lock, in order; those of other workers
-wait for the file itself. A transaction is short, and none is open while a client is waited for: in a rollback journal
-(the safe mode for every version of SQLite) a reader that lingers would hold up every writer.
+SQLite is a library, not a server: there is no socket to wait on, and a call returns when the disk has answered. So a
+transaction is a plain function of a session, and `read` and `write` run it in a thread:
+
+    account = await database.read(accounts.owner, token)
+
+A thread cannot be cancelled, and that is a gain: a client that leaves in the middle leaves neither half a transaction
+nor a lock behind. For a database server it would be SQLAlchemy's asyncio engine, and `async with` around each session.
 """
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Final, Self
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, event
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
-from holdfast import InsufficientStorage, Unavailable
+from holdfast import InsufficientStorage, Unavailable, offload
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _PATIENCE_S: Final = 30.0
-_READERS: Final = 8
 
 
 class Database:
-    """Sessions on one SQLite file. Open it with `async with Database.at(path) as database`."""
+    """Transactions on one SQLite file, whose tables are there.
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        """Use `engine`, made by `at`."""
-        self._reading = engine
-        self._writing = engine.execution_options(begin="BEGIN IMMEDIATE")  # the write lock first, or two could deadlock
-        self._turn = asyncio.Lock()
+    Keep them short: in a rollback journal, the mode that is safe with every version of SQLite, a reader that lingers
+    holds up every writer.
+    """
 
-    @classmethod
-    @asynccontextmanager
-    async def at(cls, path: str) -> AsyncGenerator[Self]:
-        """Open the SQLite file at `path`, whose tables are there; all connections are closed at the end."""
-        engine = create_async_engine(
-            URL.create("sqlite+aiosqlite", database=path),
-            pool_size=_READERS,
-            max_overflow=0,
+    def __init__(self, path: str) -> None:
+        """Use the file at `path`; connections are made when they are needed."""
+        self._engine = create_engine(
+            URL.create("sqlite", database=path),
+            max_overflow=-1,  # there are never more than threads
             connect_args={"timeout": _PATIENCE_S, "isolation_level": None},
         )
-        event.listen(engine.sync_engine, "connect", _prepare)
-        event.listen(engine.sync_engine, "begin", _begin)
-        try:
-            yield cls(engine)
-        finally:
-            await engine.dispose()
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        # The write lock comes first: two that read and then both want to write would wait for each other
+        self._writing = self._engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._turn = asyncio.Lock()
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncGenerator[AsyncSession]:
-        """A session that sees one state of the database. Keep it short, and never across a wait for anything else.
+    def close(self) -> None:
+        """Close all connections. Blocks for a moment."""
+        self._engine.dispose()
 
-        Raises Unavailable if the database stays locked.
+    async def read(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work(session, ...)` in a thread; all that it reads is one state of the database. Raises Unavailable."""
+        return await offload.thread(self.transact, partial(work, *args, **kwargs))
+
+    async def write(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, as the only writer: what it changes is safe on the disk when this returns, or undone if it raises.
+
+        Raises Unavailable if the database stays locked, InsufficientStorage if the disk is full. When the waiting task
+        is cancelled, a transaction that has begun is carried through.
         """
-        with _explained():
-            async with AsyncSession(self._reading, expire_on_commit=False) as session:
-                yield session
+        async with self._turn:  # to wait here costs no thread; only other processes are waited for in one
+            return await offload.thread(self.transact, partial(work, *args, **kwargs), write=True)
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[AsyncSession]:
-        """A session in a transaction of the only writer: committed at the end of the block, undone if it fails.
-
-        Raises Unavailable if the database stays locked, InsufficientStorage if the disk is full.
-        """
-        with _explained():
-            async with self._turn, AsyncSession(self._writing, expire_on_commit=False) as session, session.begin():
-                yield session
+    def transact(self, work: Callable[[Session], T], *, write: bool = False) -> T:
+        """Run `work` in a transaction, here and now. Blocks."""
+        engine = self._writing if write else self._engine
+        with _explained(), Session(engine, expire_on_commit=False) as session, session.begin():
+            return work(session)
 
 
 def _prepare(connection: sqlite3.Connection, _: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA journal_mode = DELETE")  # write-ahead logs can be corrupted by SQLite older than 3.51.3
-    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anyone is told of it
-    cursor.close()
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_mode = DELETE")  # write-ahead logs can be corrupted by SQLite before 3.51.3
+    connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before anyone is told of it
 
 
 def _begin(connection: Connection) -> None:

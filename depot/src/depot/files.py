@@ -1,6 +1,7 @@
 """The files of an account: send, list, look at, fetch, delete.
 
-Every handler is async, because each of them waits for the database, the disk or the client.
+Every handler is async, because each of them waits for the database, the disk or the client. What they wait for in the
+database is a plain function of a session, below the handler that calls it.
 """
 
 from typing import Annotated, Any, Final
@@ -8,14 +9,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from starlette import responses as starlette
 
 from depot.activity import note
 from depot.answers import FileList, FileOut, problems
 from depot.auth import Sender
 from depot.blobs import Stored
-from depot.database import Database
 from depot.models import Account, File, Removal, now
 from depot.names import disposition, kept_name
 from depot.resources import Db, Store, Work
@@ -54,17 +54,16 @@ async def upload(
     """Store the file and answer when it is safe on the disk. CSV and NDJSON are then read in the background."""
     set_action("file.upload")
     async with blobs.arriving() as arriving:
-        given = await receive(request, arriving, name)
-        file = await _register(database, account, kept_name(given), await arriving.finish())
+        name = kept_name(await receive(request, arriving, name))
+        file = await database.write(_add, account, name, await arriving.finish())
     work.wake()
     return FileOut.of(file)
 
 
-async def _register(database: Database, account: Account, name: str, stored: Stored) -> File:
+def _add(session: Session, account: Account, name: str, stored: Stored) -> File:
     file = File(id=stored.id, account_no=account.no, name=name, size=stored.size, sha256=stored.sha256, created=now())
-    async with database.writing() as session:
-        session.add(file)
-        note(session, account, "file.upload", file)
+    session.add(file)
+    note(session, account, "file.upload", file)
     return file
 
 
@@ -77,21 +76,23 @@ async def list_files(
 ) -> FileList:
     """A page of the account's files. The order is that of arrival, so that pages neither repeat nor skip one."""
     set_action("file.list")
-    wanted = select(File).where(File.account_no == account.no).order_by(File.no.desc()).limit(limit + 1)
-    if after is not None:
-        wanted = wanted.where(File.no < after)
-    async with database.reading() as session:
-        files = list(await session.scalars(wanted))
+    files = await database.read(_page, account, after, limit + 1)
     page = files[:limit]
     return FileList(items=[FileOut.listed(file) for file in page], next=page[-1].no if len(files) > limit else None)
+
+
+def _page(session: Session, account: Account, after: int | None, limit: int) -> list[File]:
+    wanted = select(File).where(File.account_no == account.no)
+    if after is not None:
+        wanted = wanted.where(File.no < after)
+    return list(session.scalars(wanted.order_by(File.no.desc()).limit(limit)))
 
 
 @router.get("/{file_id}", summary="Look at a file", responses=problems(401, 404, 503))
 async def show(file_id: str, account: Sender, database: Db) -> FileOut:
     """What is known of the file: how far it was read, and what was wrong in it."""
     set_action("file.show")
-    async with database.reading() as session:
-        return FileOut.of(await owned(session, account, file_id))
+    return FileOut.of(await database.read(owned, account, file_id))
 
 
 @router.get(
@@ -107,9 +108,7 @@ async def show(file_id: str, account: Sender, database: Db) -> FileOut:
 async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> Response:
     """The file, byte for byte, as an attachment of no type: a browser saves it and never runs or shows it."""
     set_action("file.download")
-    async with database.writing() as session:
-        file = await owned(session, account, file_id)
-        note(session, account, "file.download", file)
+    file = await database.write(_fetch, account, file_id)
     path = blobs.path(file.id)
     try:
         stat = await offload.thread(path.stat)
@@ -125,6 +124,12 @@ async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> 
     return _Attachment(path, headers=headers, media_type="application/octet-stream", stat_result=stat)
 
 
+def _fetch(session: Session, account: Account, file_id: str) -> File:
+    file = owned(session, account, file_id)
+    note(session, account, "file.download", file)
+    return file
+
+
 @router.delete(
     "/{file_id}",
     status_code=204,
@@ -135,17 +140,20 @@ async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> 
 async def remove(file_id: str, account: Sender, database: Db, work: Work) -> None:
     """Delete the file with its records. They are out of sight at once; the space is free a little later."""
     set_action("file.delete")
-    async with database.writing() as session:
-        file = await owned(session, account, file_id)
-        session.add(Removal(file_no=file.no, file_id=file.id))
-        note(session, account, "file.delete", file)
-        await session.delete(file)
+    await database.write(_delete, account, file_id)
     work.wake()
 
 
-async def owned(session: AsyncSession, account: Account, file_id: str) -> File:
+def _delete(session: Session, account: Account, file_id: str) -> None:
+    file = owned(session, account, file_id)
+    session.add(Removal(file_no=file.no, file_id=file.id))
+    note(session, account, "file.delete", file)
+    session.delete(file)
+
+
+def owned(session: Session, account: Account, file_id: str) -> File:
     """The file of that ID. Raises NotFound if there is none, and in the same words if it is another account's."""
-    file = await session.scalar(select(File).where(File.id == file_id, File.account_no == account.no))
+    file = session.scalar(select(File).where(File.id == file_id, File.account_no == account.no))
     if file is None:
         raise _no_file(file_id)
     return file

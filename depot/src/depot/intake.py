@@ -2,8 +2,8 @@
 
 What is to be done stands in the database, so that a restart forgets nothing. Whoever reads a file holds a lock on it
 (see `blobs`): a file that says `reading` and is not locked was left by a process that died, and is read again from the
-start. The tasks here wait (for the database, for a thread), so they are async; what calculates is in `reading`, and
-runs in a thread, a batch at a time.
+start. The methods wait (for threads, and for their turn), so they are async; what they wait for is plain: the reading
+itself, and the functions of a session at the end.
 """
 
 import asyncio
@@ -14,22 +14,22 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final
 
-from sqlalchemy import CursorResult, select, update
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from depot import records
 from depot.answers import FileOut
 from depot.blobs import Blobs
 from depot.database import Database
 from depot.models import FAILED, READING, READY, STORED, File
-from depot.reading import Problems, Unreadable, read
-from depot.records import Values
+from depot.reading import Problems, Record, Unreadable, read
 from depot.webhook import Herald
 from holdfast import HoldfastError, offload
 
 _CANDIDATES: Final = 16
+_UNREAD: Final = (STORED, READING)
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Claim:
     """Held until all of it is in the database."""
 
 
-class _Deleted(Exception):
+class Deleted(Exception):
     """The file was deleted while it was read."""
 
 
@@ -72,7 +72,7 @@ class Intake:
         with claim.lock:
             try:
                 file = await self._read(claim)
-            except _Deleted:
+            except Deleted:
                 logger.info("file deleted while it was read", extra={"file_id": claim.id})
                 return True
         seconds = round(time.monotonic() - started, 3)
@@ -81,42 +81,20 @@ class Intake:
         self._herald.tell(FileOut.of(file))
         return True
 
-    # -- to claim --
-
     async def _claim(self) -> Claim | None:
-        async with self._database.reading() as session:
-            waiting = select(File.no, File.id).where(File.state.in_([STORED, READING]))
-            files = (await session.execute(waiting.order_by(File.no).limit(_CANDIDATES))).all()
-        for file_no, file_id in files:
+        for file_no, file_id in await self._database.read(_unread):
             try:
                 lock = await offload.thread(self._blobs.lock, file_id)
             except FileNotFoundError:
-                await self._lost(file_no)
+                await self._database.write(_lose, file_no)
                 continue
-            claim = lock and await self._claim_locked(file_no, lock)
-            if claim:
+            if lock is None:
+                continue
+            claim = await self._database.write(_begin, file_no, self._blobs.path(file_id), lock)
+            if claim is not None:
                 return claim
+            lock.close()
         return None
-
-    async def _claim_locked(self, file_no: int, lock: BinaryIO) -> Claim | None:
-        """Look whether the file still is to be read, now that nobody else can: its last reader may just be done."""
-        async with self._database.writing() as session:
-            file = await session.get(File, file_no)
-            if file is None or file.state not in {STORED, READING}:
-                lock.close()
-                return None
-            again = file.state == READING
-            file.state, file.records = READING, 0
-        return Claim(file.no, file.id, file.name, self._blobs.path(file.id), again, lock)
-
-    async def _lost(self, file_no: int) -> None:
-        problems = Problems()
-        problems.add(None, "its content is gone from the disk")
-        async with self._database.writing() as session:
-            if await _update(session, file_no, [STORED, READING], state=FAILED, **_found(problems)):
-                logger.error("content lost", extra={"file_no": file_no})
-
-    # -- to read --
 
     async def _read(self, claim: Claim) -> File:
         problems = Problems()
@@ -126,53 +104,75 @@ class Intake:
             return await self._read_batches(claim, problems)
         except Unreadable as error:
             problems.add(None, str(error))
-        except (HoldfastError, _Deleted):
+        except (HoldfastError, Deleted):
             raise  # too busy or no room: the file stays as it is, and is tried again
         except Exception:
             logger.exception("file could not be read", extra={"file_id": claim.id})
             problems.add(None, "it could not be read here; the operator's log says why")
-        return await self._fail(claim, problems)
+        await records.remove(self._database, claim.no)
+        return await self._database.write(_end, claim.no, FAILED, (), problems)
 
     async def _read_batches(self, claim: Claim, problems: Problems) -> File:
-        """Write each batch when the next is there, and the last one together with the end."""
-        last: Sequence[Values] = ()
+        """Write each batch when the next one is there, and the last one together with the end."""
+        last: Sequence[Record] = ()
         async with aclosing(offload.iterate(partial(_batches, claim, problems))) as batches:
             while True:
                 async with self._turn:
                     batch = await anext(batches, None)
                     if batch is None:
-                        return await self._write(claim, last, state=READY, **_found(problems))
-                    await self._write(claim, last)
+                        return await self._database.write(_end, claim.no, READY, last, problems)
+                    await self._database.write(_go_on, claim.no, last)
                 last = batch
 
-    async def _write(self, claim: Claim, batch: Sequence[Values], **columns: object) -> File:
-        async with self._database.writing() as session:
-            for values in batch:
-                await records.insert(session, values)
-            count = sum(len(values) for values in batch) // records.COLUMNS
-            columns = {"records": File.records + count, **columns}
-            if not await _update(session, claim.no, [READING], **columns):
-                raise _Deleted  # and what was inserted is undone with the transaction
-            return await session.get_one(File, claim.no)
 
-    async def _fail(self, claim: Claim, problems: Problems) -> File:
-        await records.remove(self._database, claim.no)
-        return await self._write(claim, (), state=FAILED, records=0, **_found(problems))
-
-
-def _batches(claim: Claim, problems: Problems) -> Iterator[list[Values]]:
-    """The records of a file, laid out for the database. Runs in a thread."""
+def _batches(claim: Claim, problems: Problems) -> Iterator[list[Record]]:
     with claim.path.open("rb") as content:
-        for batch in read(content, claim.name, problems):
-            yield list(records.insertable(claim.no, batch))
+        yield from read(content, claim.name, problems)
 
 
-def _found(problems: Problems) -> dict[str, Any]:
-    return {"problems": [asdict(problem) for problem in problems.kept], "problems_total": problems.total}
+# -- what happens in the database --
 
 
-async def _update(session: AsyncSession, file_no: int, states: Sequence[str], **columns: object) -> bool:
-    """Change a file if it is in one of the `states`; False if it is not."""
-    change = update(File).where(File.no == file_no, File.state.in_(states)).values(**columns)
-    result = await session.execute(change, execution_options={"synchronize_session": False})
-    return cast("CursorResult[Any]", result).rowcount == 1
+def _unread(session: Session) -> Sequence[tuple[int, str]]:
+    """The oldest files that are to be read, or are being read."""
+    wanted = select(File.no, File.id).where(File.state.in_(_UNREAD)).order_by(File.no).limit(_CANDIDATES)
+    return [(file_no, file_id) for file_no, file_id in session.execute(wanted)]
+
+
+def _begin(session: Session, file_no: int, path: Path, lock: BinaryIO) -> Claim | None:
+    """Claim the file if it still is to be read: its last reader may have been done just before it was locked."""
+    file = session.get(File, file_no)
+    if file is None or file.state not in _UNREAD:
+        return None
+    again = file.state == READING
+    file.state, file.records = READING, 0
+    return Claim(file.no, file.id, file.name, path, again, lock)
+
+
+def _lose(session: Session, file_no: int) -> None:
+    """The content is not on the disk: gone by accident, or with the file."""
+    file = session.get(File, file_no)
+    if file is not None and file.state in _UNREAD:
+        logger.error("content lost", extra={"file_id": file.id})
+        file.state, file.problems_total = FAILED, 1
+        file.problems = [{"line": None, "problem": "its content is gone from the disk"}]
+
+
+def _go_on(session: Session, file_no: int, batch: Sequence[Record]) -> File:
+    """Write a batch. Raises Deleted, which undoes it, if the file is not there any more."""
+    file = session.get(File, file_no)
+    if file is None:
+        raise Deleted
+    records.insert(session, file_no, batch)
+    file.records += len(batch)
+    return file
+
+
+def _end(session: Session, file_no: int, state: str, last: Sequence[Record], problems: Problems) -> File:
+    """Write the last batch and what came of it all."""
+    file = _go_on(session, file_no, last)
+    found: list[dict[str, Any]] = [asdict(problem) for problem in problems.kept]
+    file.state, file.problems, file.problems_total = state, found, problems.total
+    if state == FAILED:
+        file.records = 0
+    return file

@@ -53,8 +53,7 @@ async def records_report(
     await _note(database, account, f"records.{form}")
     only = None
     if file is not None:
-        async with database.reading() as session:
-            only = await owned(session, account, file)
+        only = await database.read(owned, account, file)
         if only.state in {STORED, READING}:
             raise Conflict("The file is still being read: ask again when its state is ready.")
     return _answer("records", form, record_batches(database, account, only), RECORD_COLUMNS, json_column="data")
@@ -76,14 +75,13 @@ async def activity_report(form: Format, account: Sender, database: Db) -> Stream
 
 async def _note(database: Database, account: Account, name: str) -> None:
     set_action("report.read")
-    async with database.writing() as session:
-        note(session, account, f"report.{name}")
+    await database.write(note, account, f"report.{name}")
 
 
 def _answer(
     name: str,
     form: Format,
-    batches: AsyncGenerator[Sequence[Row]],
+    batches: AsyncGenerator[list[Row]],
     columns: Sequence[str],
     json_column: str | None = None,
 ) -> StreamingResponse:
@@ -92,7 +90,7 @@ def _answer(
     return StreamingResponse(_encoded(batches, head, encode), media_type=_MEDIA[form], headers=headers)
 
 
-async def _encoded(batches: AsyncGenerator[Sequence[Row]], head: bytes, encode: Encode) -> AsyncGenerator[bytes]:
+async def _encoded(batches: AsyncGenerator[list[Row]], head: bytes, encode: Encode) -> AsyncGenerator[bytes]:
     async with aclosing(batches):
         yield head
         async for batch in batches:

@@ -34,11 +34,14 @@ async def database(chosen: DepotSettings) -> AsyncGenerator[Database]:
     """The database in its newest shape, with at least one account."""
     await offload.thread(chosen.files_folder.mkdir, parents=True, exist_ok=True)
     await offload.thread(migrate, chosen.database_path, chosen.data / "migration.lock")
-    async with Database.at(chosen.database_path) as opened:
-        token = await accounts.ensure_first(opened, chosen.first_token)
+    opened = Database(chosen.database_path)
+    try:
+        token = await opened.write(accounts.ensure_first, chosen.first_token)
         if token is not None:
             terminal.show_first_token(accounts.FIRST, token)
         yield opened
+    finally:
+        await offload.thread(opened.close)
 
 
 @resources.application()

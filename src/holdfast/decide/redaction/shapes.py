@@ -45,13 +45,14 @@ _EMAIL: Final = re.compile(
 )
 _CARD: Final = re.compile(
     r"[1-6](?<![\w.][1-6])(?<![\w.]-[1-6])\d{3}"
-    r"(?:([ +-]|%20|)\d{4}\1\d{4}\1\d{1,7}(?:\1\d{1,3})?|[ -]\d{6}[ -]\d{4,5})(?![\w-]|\.\d)"
+    r"(?:([ +-]|%20|)\d{4}\1\d{4}\1?\d{0,7}(?:\1\d{1,3})?|[ -]\d{6}[ -]\d{4,5})(?![\w-]|\.\d)"
 )
 # Numbers without signs between the digits are often identifiers: 19 digits count only in groups.
 _ISSUERS: Final = re.compile(
     r"4\d{15}|5[0-5]\d{14}|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}|3[47]\d{13}|3(?:0[0-5]|[689]\d)\d{11}"
     r"|6(?:011|4[4-9]\d|[57]\d\d|2\d\d|3\d\d)\d{12}|35(?:2[89]|[3-8]\d)\d{12}|(?:2131|1800)\d{11}"
 )
+_CARD_WORD: Final = re.compile(r"(?i)\b(?:card|cc|pan|visa|mastercard|amex|maestro)\b")
 _LONG_CARD: Final = re.compile(r"(?:4|62|6011)\d{15,18}")
 _IBAN: Final = re.compile(r"\d(?<=(?<![\w-])[A-Za-z]{2}\d)\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?\b")
 _IBAN_LENGTHS: Final = {
@@ -71,6 +72,7 @@ _SQL: Final = re.compile(r"\[parameters: ([\s\S]*?)(?:\](?=\n|\Z|\s{0,4}\()|\Z)|
 _TELEGRAM: Final = re.compile(r"\d(?<![\w-]\d)\d{7,10}:[\w-]{35}\b")
 _FACEBOOK: Final = re.compile(r"\d(?<!\w\d)\d{14,17}\|[\w-]{27}\b")
 _DISCORD: Final = re.compile(r"[MNO][\w-]{23,27}\.[\w-]{6}\.[\w-]{27,45}")
+_TERRAFORM: Final = re.compile(r"(?<!\w)\w{14}\.atlasv1\.[\w=-]{60,}")
 _MAXMIND: Final = re.compile(r"(?<!\w)\w{6}_\w{29}_mmk\b")
 _AZURE: Final = re.compile(r"[\w~.]{3}\dQ~[\w~.-]{31,34}")
 _STORAGE: Final = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{86}==")
@@ -107,6 +109,7 @@ _KEY_PATTERNS: Final = (
     (":", _TELEGRAM),
     ("|", _FACEBOOK),
     (".", _DISCORD),
+    (".atlasv1.", _TERRAFORM),
     ("_mmk", _MAXMIND),
     ("-us", _MAILCHIMP),
     ("==", _STORAGE),
@@ -158,7 +161,7 @@ _FINDERS: Final[tuple[tuple[tuple[str, ...], _Finder], ...]] = (
 
 
 _DIGITS_AS_0: Final = str.maketrans("123456789", "000000000")
-_CARD_FORMS: Final = ("0" * 14, "0000 0000", "0000-0000", "0000+0000", "0000%000000", "0000 000000")
+_CARD_FORMS: Final = ("0" * 12, "0000 0000", "0000-0000", "0000+0000", "0000%000000", "0000 000000")
 
 
 def _numbers(text: str) -> Iterator[Finding]:
@@ -168,7 +171,7 @@ def _numbers(text: str) -> Iterator[Finding]:
         return
     if any(part in form for part in _CARD_FORMS):
         for match in _CARD.finditer(text):
-            if _is_card(match[0]):
+            if _is_card(match[0], text[max(0, match.start() - 24) : match.start()]):
                 yield Finding(match.start(), match.end(), "card")
     if "000-00-0000" in form:
         for match in _SSN.finditer(text):
@@ -178,10 +181,10 @@ def _numbers(text: str) -> Iterator[Finding]:
             yield Finding(match.start() - 2, match.end(), "iban")
 
 
-def _is_card(text: str) -> bool:
+def _is_card(text: str, before: str) -> bool:
     digits = "".join(char for char in text.replace("%20", "") if char.isdigit())
-    issued = _ISSUERS.fullmatch(digits) or (digits != text and _LONG_CARD.fullmatch(digits))
-    return bool(issued) and _luhn(digits)
+    is_issued = _ISSUERS.fullmatch(digits) or (digits != text and _LONG_CARD.fullmatch(digits))
+    return bool(is_issued or _CARD_WORD.search(before)) and _luhn(digits)
 
 
 def _luhn(digits: str) -> bool:

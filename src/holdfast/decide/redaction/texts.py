@@ -95,11 +95,12 @@ def _hides(text: str, names: Names) -> bool:
 
 def _in_order(found: Iterable[Finding]) -> list[Finding]:
     """Findings by position; those that overlap become one, of the kind of the first."""
+    # In scheme://user:pass@host, pass@host is no address: the host stays.
     ordered: list[Finding] = []
     for finding in sorted(found):
         last = ordered[-1] if ordered else None
         if last is None or finding.start >= last.end:
             ordered.append(finding)
-        elif finding.end > last.end and finding.kind != "email":  # user:pass@host is no address
+        elif finding.end > last.end and (finding.kind, last.kind) != ("email", "url-credentials"):
             ordered[-1] = last._replace(end=finding.end)
     return ordered

@@ -15,6 +15,9 @@ _AFTER_SIGN = r"[\s,;&)\]}>]|\Z|[\"'{]|[\w.%\[\]-]{1,64}[\"']?\s?[=:]"
 _BARE: Final = re.compile(
     rf"(?:[^\s,;&\"'`<\\]|[,;&](?!{_AFTER_SIGN})|\\(?![nr\"'])|[\"'`](?!{_AFTER_SIGN})|<(?![/\w]))++"
 )
+_NUMBER: Final = re.compile(
+    r"[+(]{0,2}\d[\d() .-]{2,40}\d(?=[\s,;&)\]}\"'<]|\Z)"
+)  # of a telephone or a card, with its blanks
 _LINE: Final = re.compile(r"(?:[^\r\n\\]|\\(?![rn]))*+")
 _HEADER_IN_QUOTES: Final = re.compile(r"([\"'])[\w-]{1,40}:\s{0,4}\Z")
 _SCHEME: Final = re.compile(r"(?i)(?:bearer|basic|digest|token|negotiate|apikey|key)\s{1,4}(?=\S)")
@@ -122,6 +125,9 @@ def _end_of_line(text: str, start: int, stop: int) -> int:
 
 
 def _end_of_bare(text: str, start: int, stop: int) -> int:
+    number = _NUMBER.match(text, start, stop)
+    if number is not None:
+        return number.end()
     scheme = _SCHEME.match(text, start, stop)
     value = _BARE.match(text, scheme.end() if scheme else start, stop)
     if value is None:
