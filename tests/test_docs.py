@@ -127,6 +127,17 @@ def test_the_generated_tables_are_as_the_code_is():
     assert stale == [], "make docs writes them anew"
 
 
+def test_the_picture_of_the_layers_is_what_is_there():
+    page = (DOCS / "architecture.md").read_text()
+    source = ROOT / "src" / "holdfast"
+    drawn = set(re.findall(r"[a-z_]+(?:\.py|/)(?![\w`])", blocks_of(DOCS / "architecture.md")[0].text))
+    kept = [source, source / "decide", source / "parts"]
+    there = {entry.name + ("/" if entry.is_dir() else "") for folder in kept for entry in folder.iterdir()}
+    assert drawn == {name for name in there if not name.startswith("__") and (name[-1] == "/" or name.endswith(".py"))}
+    order = re.findall(r"(\w+)\.layer\b", (source / "app.py").read_text())
+    assert re.findall(r"^(?: Holdfast\(app\))? +(lifespan|context|logs|probes|problems) ", page, re.MULTILINE) == order
+
+
 # -- what is named is there --
 
 

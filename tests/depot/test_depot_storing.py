@@ -1,14 +1,19 @@
 """Contents on disk: whole or not there, and nothing left behind."""
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import os
+import sqlite3
+import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from depot.background import Background
 from depot.blobs import Arriving, Blobs
@@ -17,7 +22,7 @@ from depot.intake import Intake
 from depot.migrations import migrate
 from depot.models import Account, File, now
 from depot.webhook import Silence
-from holdfast import TooLarge
+from holdfast import TooLarge, Unavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -29,9 +34,9 @@ def blobs(tmp_path: Path) -> Blobs:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
+def database(tmp_path: Path) -> Iterator[Database]:
     migrate(str(tmp_path / "depot.sqlite"), tmp_path / "lock")
-    async with Database.at(str(tmp_path / "depot.sqlite")) as opened:
+    with contextlib.closing(Database(str(tmp_path / "depot.sqlite"))) as opened:
         yield opened
 
 
@@ -110,41 +115,77 @@ async def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(
     with (folder / locked).open() as one, (folder / living_part).open() as other:
         fcntl.flock(one, fcntl.LOCK_EX)
         fcntl.flock(other, fcntl.LOCK_EX)
-        await background._tidy()
+        await background.tidy()
         assert set(names(folder)) == {known, locked, foreign, living_part}
-    await background._tidy()
+    await background.tidy()
     assert set(names(folder)) == {known, foreign}
 
 
+def add_account(session: Session, name: str) -> None:
+    session.add(Account(name=name, token_sha256=name, created=now()))
+
+
 async def test_writers_wait_for_each_other_and_readers_for_none(database: Database) -> None:
-    async def add(number: int) -> None:
-        async with database.writing() as session:
-            session.add(Account(name=f"user {number}", token_sha256=str(number), created=now()))
+    await asyncio.gather(*(database.write(add_account, f"user {number}") for number in range(50)))
+    inside, go = threading.Event(), threading.Event()
 
-    await asyncio.gather(*(add(number) for number in range(50)))
-    async with database.writing() as session:
-        session.add(Account(name="last", token_sha256="last", created=now()))
-        await session.flush()
-        async with database.reading() as reader:
-            assert await reader.get(Account, 50) is not None
-            assert await reader.get(Account, 51) is None
-    async with database.reading() as reader:
-        assert await reader.get(Account, 51) is not None
+    def add_slowly(session: Session) -> None:
+        add_account(session, "last")
+        session.flush()
+        inside.set()
+        assert go.wait(10)
+
+    writing = asyncio.create_task(database.write(add_slowly))
+    await asyncio.to_thread(inside.wait)
+    assert await database.read(Session.get, Account, 50) is not None
+    assert await database.read(Session.get, Account, 51) is None
+    go.set()
+    await writing
+    assert await database.read(Session.get, Account, 51) is not None
 
 
-async def test_a_cancelled_writer_leaves_no_transaction_open(database: Database) -> None:
-    async def write_and_hang(inside: asyncio.Event) -> None:
-        async with database.writing() as session:
-            session.add(Account(name="never", token_sha256="never", created=now()))
-            await session.flush()
-            inside.set()
-            await asyncio.Event().wait()
+async def test_a_cancelled_writer_carries_through_what_it_began_and_blocks_nobody(database: Database) -> None:
+    inside, go = threading.Event(), threading.Event()
 
-    inside = asyncio.Event()
-    writer = asyncio.create_task(write_and_hang(inside))
-    await inside.wait()
-    writer.cancel()
+    def add_slowly(session: Session) -> None:
+        add_account(session, "slow")
+        session.flush()
+        inside.set()
+        assert go.wait(10)
+
+    writing = asyncio.create_task(database.write(add_slowly))
+    await asyncio.to_thread(inside.wait)
+    writing.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await writer
-    async with asyncio.timeout(5), database.writing() as session:
-        assert await session.get(Account, 1) is None
+        await writing
+    go.set()
+    await database.write(add_account, "next")
+    assert [account.name for account in await database.read(everyone)] == ["slow", "next"]
+
+
+def everyone(session: Session) -> list[Account]:
+    return list(session.scalars(select(Account).order_by(Account.no)))
+
+
+async def test_a_writer_that_fails_changes_nothing(database: Database) -> None:
+    def add_and_fail(session: Session) -> None:
+        add_account(session, "never")
+        session.flush()
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await database.write(add_and_fail)
+    assert await database.read(everyone) == []
+
+
+async def test_a_database_that_another_process_holds_is_unavailable(
+    database: Database, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("depot.database._PATIENCE_S", 0.1)
+    impatient = Database(str(tmp_path / "depot.sqlite"))
+    with contextlib.closing(sqlite3.connect(tmp_path / "depot.sqlite")) as other, contextlib.closing(impatient):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable):
+            await impatient.write(add_account, "ann")
+        other.rollback()
+        await impatient.write(add_account, "ann")

@@ -1,6 +1,8 @@
 """`holdfast run` on applications that never heard of it, and on ones that cannot be served."""
 
 import signal
+import socket
+import time
 
 import httpx2
 import pytest
@@ -84,8 +86,6 @@ def test_headers_that_are_too_large_are_refused_with_431_and_an_id(bare):
 
 
 def test_headers_that_never_end_are_refused_before_they_fill_the_memory(bare):
-    import socket
-
     with socket.create_connection(("127.0.0.1", bare.port), timeout=10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nx-long: ")
         with pytest.raises(OSError):  # noqa: PT011 - reset or broken pipe, whichever the kernel is quicker with
@@ -93,6 +93,18 @@ def test_headers_that_never_end_are_refused_before_they_fill_the_memory(bare):
                 connection.sendall(b"y" * 65536)
             connection.recv(1)
             raise AssertionError("131 MB of one header were taken")
+
+
+def test_headers_below_the_limit_are_served_also_when_they_come_in_pieces(bare):
+    head = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + b"".join(
+        b"x-%d: %s\r\n" % (n, b"y" * 990) for n in range(60)
+    )
+    with socket.create_connection(("127.0.0.1", bare.port), timeout=10) as connection:
+        for start in range(0, len(head), 7000):
+            connection.sendall(head[start : start + 7000])
+            time.sleep(0.005)  # so that the pieces arrive apart; the outcome does not depend on it
+        connection.sendall(b"\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")
 
 
 def test_an_address_that_is_too_long_is_refused_with_414(bare):
@@ -133,8 +145,6 @@ def test_pipelined_requests_are_answered_in_their_order_before_nonsense_closes(b
 
 
 def test_a_client_that_leaves_is_told_of_in_its_line(tmp_path):
-    import socket
-
     app = """
         import asyncio
         async def app(scope, receive, send):
@@ -179,6 +189,25 @@ def test_what_cannot_be_served_is_explained_and_ends_with_3(tmp_path, source, sa
     with serving(tmp_path, source, ready=False) as running:
         assert running.ended() == 3
         assert any(said in str(line) for line in running.lines), running.output
+
+
+def test_a_start_that_hangs_can_be_stopped(tmp_path):
+    hangs = """
+        import asyncio
+        async def app(scope, receive, send):
+            print("starting", flush=True)
+            await asyncio.Event().wait()
+    """
+    with serving(tmp_path, hangs, ready=False) as running:
+        wait_until(lambda: "starting\n" in running.output, "the start")
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0
+
+
+def test_a_hangup_of_the_terminal_leaves_a_single_process_serving(bare):
+    bare.signal(signal.SIGHUP)
+    wait_until(lambda: any("SIGHUP is ignored" in line["event"] for line in bare.lines), "the reason")
+    assert httpx2.get(bare.url).status_code == 200
 
 
 def test_wrong_settings_stop_the_start_and_all_are_named_at_once(tmp_path):

@@ -13,7 +13,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event
@@ -54,7 +53,7 @@ class Database:
 
     async def read(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `work(session, ...)` in a thread; all that it reads is one state of the database. Raises Unavailable."""
-        return await offload.thread(self.transact, partial(work, *args, **kwargs))
+        return await offload.thread(self.transact, lambda session: work(session, *args, **kwargs))
 
     async def write(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `read`, as the only writer: what it changes is safe on the disk when this returns, or undone if it raises.
@@ -63,7 +62,7 @@ class Database:
         is cancelled, a transaction that has begun is carried through.
         """
         async with self._turn:  # to wait here costs no thread; only other processes are waited for in one
-            return await offload.thread(self.transact, partial(work, *args, **kwargs), write=True)
+            return await offload.thread(self.transact, lambda session: work(session, *args, **kwargs), write=True)
 
     def transact(self, work: Callable[[Session], T], *, write: bool = False) -> T:
         """Run `work` in a transaction, here and now. Blocks."""

@@ -59,8 +59,11 @@ class Door(HttpToolsProtocol):
         self.gone = Gone()
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
-        self.head_bytes = 0
         self.in_head = True
+        self.head_bytes = 0
+        """What the headers parsed so far have."""
+        self.head_fed = 0
+        """What was fed since the request began, also of a header that does not end."""
         self.refused = False
         self.observed = False
 
@@ -74,7 +77,7 @@ class Door(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
             self.timeout_keep_alive_task = None
         if self.in_head:
-            self.head_bytes += len(data)
+            self.head_fed += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -83,7 +86,7 @@ class Door(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.refuse(BadRequest)
         else:
-            if self.in_head and self.head_bytes > self.server_state.head_max_bytes:
+            if self.in_head and self.head_fed > self.server_state.head_max_bytes:
                 self.refuse(HeadersTooLarge if self.headers else UriTooLong)
 
     def on_message_begin(self) -> None:
@@ -91,7 +94,7 @@ class Door(HttpToolsProtocol):
         super().on_message_begin()
         self.scope[Gone.SCOPE_KEY] = self.gone  # pyright: ignore[reportGeneralTypeIssues] - the scope is open to others
         self.in_head = True
-        self.head_bytes = 0
+        self.head_bytes = self.head_fed = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is dropped."""
@@ -106,7 +109,6 @@ class Door(HttpToolsProtocol):
         if self.refused:
             return
         size = self.head_bytes + len(self.url)
-        self.head_bytes = 0
         if size > self.server_state.head_max_bytes and not self._only_observed(HeadersTooLarge):
             self.refuse(UriTooLong if len(self.url) * 2 > size else HeadersTooLarge)
             return

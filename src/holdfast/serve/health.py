@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 
-from holdfast.errors import SettingsInvalid
 from holdfast.parts import probes
 
 _HEAD_BYTES = 8192
@@ -18,14 +17,12 @@ async def listening(
 ) -> AsyncGenerator[None]:
     """Answer the probes on `address` (HOST:PORT) while the block runs; nothing where it is empty.
 
-    Raises SettingsInvalid where it is no address, OSError where it cannot be listened on.
+    Raises OSError where it cannot be listened on.
     """
     if not address:
         yield
         return
     host, _, port = address.rpartition(":")
-    if not port.isdigit():
-        raise SettingsInvalid([f"HOLDFAST_HEALTH_ADDRESS: found {address!r}, allowed: HOST:PORT"])
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, ValueError, TimeoutError, asyncio.IncompleteReadError):

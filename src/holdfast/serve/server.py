@@ -48,10 +48,10 @@ class Server(UvicornServer):
         self.lifespan = self.config.lifespan_class(self.config)
         ticking = asyncio.create_task(self._tick(), name="holdfast-date")
         try:
-            await self._start(sockets)
-            await self.lifecycle.wait_while(State.SERVING)
-            await self._leave()
-            await self._drain(sockets)
+            if await self._started_in_peace(sockets):
+                await self.lifecycle.wait_while(State.SERVING)
+                await self._leave()
+                await self._drain(sockets)
         finally:
             ticking.cancel()
 
@@ -80,6 +80,19 @@ class Server(UvicornServer):
         while True:
             self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
             await asyncio.sleep(1.0)
+
+    async def _started_in_peace(self, sockets: list[socket.socket]) -> bool:
+        """Start; give up a start that is under way when told to stop, for it may hang."""
+        starting = asyncio.create_task(self._start(sockets), name="holdfast-start")
+        while not starting.done():
+            if self.lifecycle.state is State.CLOSING:
+                starting.cancel()
+                await asyncio.wait({starting}, timeout=_UNWIND_S)
+                self.lifecycle.handle(Event.CLOSED)
+                return False
+            await asyncio.wait({starting}, timeout=_TICK_S)
+        await starting
+        return True
 
     async def _start(self, sockets: list[socket.socket]) -> None:
         await self.startup(sockets=sockets)

@@ -13,7 +13,11 @@ class ServerSettings(Settings, prefix="HOLDFAST", title="server"):
     workers: Annotated[int, option("How many processes serve.", ge=1, le=512)] = 1
     observe: Annotated[bool, option("Decide and report everything, but refuse nothing.")] = False
     health_address: Annotated[
-        str, option("HOST:PORT on which /-/live and /-/ready are answered too; empty: only beside the application.")
+        str,
+        option(
+            "HOST:PORT on which /-/live and /-/ready are answered too; empty: only beside the application.",
+            pattern=r"|.*:\d{1,5}",
+        ),
     ] = ""
 
 

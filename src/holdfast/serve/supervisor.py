@@ -264,5 +264,8 @@ def supervise(plan: Plan, sockets: list[socket.socket], *, watch: Path | None = 
     log = logs.configure(plan.log)
     try:
         return asyncio.run(Supervisor(plan, sockets, watch=watch).run())
+    except OSError as error:
+        _LOG.critical(f"the start failed: {error}")
+        return STARTUP_FAILURE
     finally:
         log.pipe.flush()
