@@ -85,6 +85,7 @@ def test_an_example_runs_by_itself(block, tmp_path):
 def test_every_block_says_what_it_is(page):
     known = {"python", "console", "text", "toml", "yaml"}
     assert [block.name for block in blocks_of(page) if block.language not in known] == []
+    assert "```" not in PROSE[page]  # such as one that is indented, and would not be found
 
 
 # -- sessions --

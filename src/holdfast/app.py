@@ -54,11 +54,12 @@ class Holdfast:
             lambda app: probes.layer(app, self._state, checks),
             problems.layer,
         ]
-        self._app = reduce(lambda inner, layer: layer(inner), reversed(layers), app)
+        self.layered: ASGIApp = reduce(lambda inner, layer: layer(inner), reversed(layers), app)
+        """The layers as one callable, for a server that saves itself the call of this object."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, as any ASGI application does."""
-        await self._app(scope, receive, send)
+        await self.layered(scope, receive, send)
 
     def _state(self) -> tuple[str, probes.Standing]:
         return self.lifecycle.state, self.lifecycle.standing

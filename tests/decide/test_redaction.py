@@ -38,7 +38,8 @@ JWT = f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.{drawn(43)}"
     "password PASSWORD userPassword user_password new-password db.password passwd pwd passphrase secret clientSecret "
     "api_key apiKey X-Api-Key APIKEY token access_token refreshToken csrf-token authorization Proxy-Authorization "
     "cookie Set-Cookie session session_id PHPSESSID private_key AWS_SECRET_ACCESS_KEY credit_card cardNumber cvv ssn "
-    "iban email user_email phone date_of_birth pin otp credentials user[password] user%5Bpassword%5D input_value".split(),
+    "iban email user_email phone date_of_birth pin otp credentials user[password] user%5Bpassword%5D "
+    "input_value".split(),
 )
 def test_a_field_with_a_secret_name_is_redacted_whatever_its_case_and_separators(name):
     assert REDACTOR.fields({name: "plain words"}) == {name: "[redacted:field]"}
@@ -132,7 +133,10 @@ def test_too_deep_and_too_much_is_cut_with_a_mark():
     assert isinstance(many, list)
     assert len(many) < 5_000
     assert many[-1] == f"[cut: {100_000 - len(many) + 1} more values]"
-    assert told["[cut]"] == "1 more values"
+    assert told["after"] == "x"
+    told = REDACTOR.fields({str(number): number for number in range(5_000)})
+    assert len(told) < 5_000
+    assert told["[cut]"] == f"{5_001 - len(told)} more values"
 
 
 class Broken:
@@ -369,9 +373,7 @@ def test_no_planted_secret_comes_through():
 PARTS = [
     *SECRETS.values(),
     *KEYS[:4],
-    *"password token : = \" ' { } [ ( ) , ; & \\ @ / ? - _ %22 %40 $ < > é \n \x00 \ud800 Bearer Key ( )=( eyJ . 4111".split(
-        " "
-    ),
+    *"password token : = \" ' { } [ ( ) , ; & \\ @ / ? - _ %22 %40 $ < > é \n \x00 \ud800 Bearer eyJ . 4111".split(" "),
     "[redacted:field]",
     "://",
     "--token ",
@@ -391,12 +393,15 @@ VALUES = st.recursive(
 
 @settings(deadline=None, max_examples=300)
 @given(TEXTS)
-def test_any_text_can_be_redacted_and_a_second_time_changes_nothing(text):
+def test_any_text_can_be_redacted_and_a_second_time_shows_no_more(text):
     once = REDACTOR.text(text)
-    assert isinstance(once, str)
-    assert REDACTOR.text(once) == once or "[redacted:" in once
+    assert len(shown(REDACTOR.text(once))) <= len(shown(once)) <= len(text)
     for finding in REDACTOR.findings(text):
         assert 0 <= finding.start <= finding.end <= len(text)
+
+
+def shown(text: str) -> str:
+    return re.sub(r"\[redacted:[a-z-]+\]", "", text)
 
 
 @settings(deadline=None, max_examples=150)

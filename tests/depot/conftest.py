@@ -21,7 +21,13 @@ class Depot:
     def __init__(self, running: Running, folder: Path, token: str = TOKEN) -> None:
         self.running = running
         self.data = folder / "data"
+        self.token = token
         self.http = self.client(token)
+
+    def connect_anew(self) -> None:
+        """Leave the connections that were kept alive."""
+        self.http.close()
+        self.http = self.client(self.token)
 
     def client(self, token: str) -> httpx2.Client:
         """A client of the account with that token."""

@@ -1,9 +1,11 @@
 """Requests that are broken, hostile or cut off: each gets a clear 4xx problem, and leaves nothing behind."""
 
+import contextlib
 import json
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from running import wait_until
@@ -31,18 +33,22 @@ def problem(answer: bytes) -> tuple[int, dict]:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(depot):
     """After each test: no file, no part of one, no row, no connection, no open file more than before."""
-    descriptors = open_files(depot)
+    descriptors, lines = open_files(depot), len(depot.running.lines)
     yield
     wait_until(lambda: depot.http.get("/api/files").json()["items"] == [], "no file in the list")
     wait_until(lambda: not any(name.endswith(".part") for name in depot.stored()), "no part of a file")
     wait_until(lambda: open_files(depot) <= descriptors + 1, "no descriptor left open")  # the client's own connection
-    assert [line for line in depot.running.lines if line["level"] in {"error", "critical"}] == []
+    assert [line for line in depot.running.lines[lines:] if line["level"] in {"error", "critical"}] == []
 
 
 def open_files(depot) -> int:
-    from pathlib import Path
-
-    return len(list(Path(f"/proc/{depot.running.process.pid}/fd").iterdir()))
+    """How many contents of files and how many connections the server has open."""
+    count = 0
+    for descriptor in Path(f"/proc/{depot.running.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            target = str(descriptor.readlink())
+            count += target.startswith("socket:") or str(depot.data / "files") in target
+    return count
 
 
 def test_a_body_that_is_shorter_than_it_said_is_refused(depot) -> None:
@@ -86,7 +92,6 @@ def test_many_uploads_that_are_cut_off_at_once_leave_nothing(depot) -> None:
         (HEAD + b"1" + TAIL.replace(b"--\r\n", b"\r\n") + HEAD[len(BOUNDARY) + 4 :] + b"2" + TAIL, 422),
         (HEAD.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 9_000 + b"\r\n\r\n") + b"x" + TAIL, 413),
         (HEAD.replace(b'name="file"', b'name="\xff\xfe"') + b"x" + TAIL, 400),
-        (HEAD + b"x" + TAIL + b"and more", 400),
     ],
 )
 def test_a_broken_form_is_refused(depot, body: bytes, status: int) -> None:
@@ -169,17 +174,3 @@ def test_a_client_that_stops_reading_a_report_holds_up_nobody(depot) -> None:
         depot.http.delete(f"/api/files/{depot.send('x.csv', 'a')['id']}")
         assert time.monotonic() - began < 5
     depot.http.delete(f"/api/files/{file_id}")
-
-
-def test_a_report_of_a_file_that_is_deleted_meanwhile_is_cut_and_not_ended(depot) -> None:
-    file_id = depot.send("big.csv", "a,b\n" + "some text,and some more of it\n" * 100_000)["id"]
-    depot.read(file_id)
-    with socket.create_connection(("127.0.0.1", depot.running.port)) as connection:
-        connection.sendall(request(depot, path="/api/reports/records.csv", method="GET"))
-        received = connection.recv(1000)
-        assert depot.http.delete(f"/api/files/{file_id}").status_code == 204
-        wait_until(lambda: file_id not in depot.stored(), "the content removed")
-        while piece := connection.recv(1 << 20):
-            received += piece
-    assert b"transfer-encoding: chunked" in received
-    assert not received.endswith(b"0\r\n\r\n")

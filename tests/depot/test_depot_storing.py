@@ -107,10 +107,9 @@ async def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(
     for name in (known, unknown, locked, foreign, dead_part, living_part):
         (folder / name).write_bytes(b"content")
         os.utime(folder / name, (time.time() - 3600,) * 2)
-    async with database.writing() as session:
-        session.add(Account(name="ann", token_sha256="x", created=now()))
-        await session.flush()
-        session.add(File(id=known, account_no=1, name="x.csv", size=7, sha256="", created=now(), state="ready"))
+    await database.write(add_account, "ann")
+    file = File(id=known, account_no=1, name="x.csv", size=7, sha256="", created=now(), state="ready")
+    await database.write(Session.add, file)
     background = Background(database, blobs, Intake(database, blobs, Silence()))
     with (folder / locked).open() as one, (folder / living_part).open() as other:
         fcntl.flock(one, fcntl.LOCK_EX)

@@ -17,7 +17,7 @@ def piped():
     made: list[Pipe] = []
 
     def make(**options) -> tuple[int, Pipe]:
-        made.append(Pipe(write, lambda lines: b"dropped %d\n" % lines, **options))
+        made.append(Pipe(write, lambda lines: b"dropped %d\n" % lines, str.encode, **options))
         return read, made[0]
 
     yield make
@@ -33,6 +33,15 @@ def test_lines_come_out_in_their_order(piped):
         pipe.write(b"%d\n" % number)
     assert pipe.flush()
     assert os.read(read, 65536).split() == [b"%d" % number for number in range(1000)]
+
+
+def test_a_fact_becomes_a_line_among_lines_in_its_place(piped):
+    read, pipe = piped()
+    pipe.write(b"first\n")
+    pipe.write_fact("second\n")
+    pipe.write(b"third\n")
+    assert pipe.flush()
+    assert os.read(read, 65536) == b"first\nsecond\nthird\n"
 
 
 def test_a_full_pipe_makes_nobody_wait_and_the_dropped_lines_are_counted_and_said(piped):
@@ -57,7 +66,7 @@ def test_a_full_pipe_makes_nobody_wait_and_the_dropped_lines_are_counted_and_sai
 
 def test_a_reader_that_has_gone_stops_nobody():
     read, write = os.pipe()
-    pipe = Pipe(write, lambda lines: b"")
+    pipe = Pipe(write, lambda lines: b"", str.encode)
     os.close(read)
     for _ in range(100):
         pipe.write(b"into the void\n")
@@ -86,7 +95,7 @@ def test_processes_that_share_a_pipe_do_not_write_into_each_others_lines(tmp_pat
     lock.touch()
     code = (
         "import sys; from holdfast.logs.pipe import Pipe\n"
-        "pipe = Pipe(1, lambda n: b'', lock=sys.argv[1])\n"
+        "pipe = Pipe(1, lambda n: b'', str.encode, lock=sys.argv[1])\n"
         "for n in range(300): pipe.write(sys.argv[2].encode() * 9000 + b'\\n')\n"
     )
     read, write = os.pipe()
@@ -99,7 +108,7 @@ def test_processes_that_share_a_pipe_do_not_write_into_each_others_lines(tmp_pat
 
 
 def test_what_is_queued_when_the_process_ends_is_written():
-    code = "from holdfast.logs.pipe import Pipe\npipe = Pipe(1, lambda n: b'')\npipe.write(b'the last words\\n')"
+    code = "from holdfast.logs.pipe import Pipe\nPipe(1, lambda n: b'', str.encode).write(b'the last words\\n')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"the last words\n"
 
 

@@ -10,29 +10,36 @@ import os
 import select
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 _QUEUE_BYTES: Final = 8 * 1024 * 1024
 _BATCH_BYTES: Final = 256 * 1024
 _GATHER_S: Final = 0.02
 """How long the writer lets lines gather once one has come. So much can be lost to a kill -9."""
 _CLOSE_S: Final = 2.0
+_FACT_BYTES: Final = 512
+"""What a fact counts for in the queue: about the length of its line."""
+
+Fact = TypeVar("Fact")
 
 
-class Pipe:
+class Pipe(Generic[Fact]):
     """Writes lines to a file descriptor from a thread of its own.
 
-    `tell_dropped` makes the line that says how many were dropped. `lock` is a path: processes that share the
-    descriptor name the same file, so that no line of one ends up inside a line of another.
+    What is queued is a line, or a fact of which `render` makes one in the writer's thread: many at once cost less than
+    one at a time between requests. `tell_dropped` makes the line that says how many were dropped. `lock` is a path:
+    processes that share the descriptor name the same file, so that no line of one ends up inside a line of another.
     """
 
-    def __init__(self, fd: int, tell_dropped: Callable[[int], bytes], *, lock: str | None = None) -> None:
+    def __init__(
+        self, fd: int, tell_dropped: Callable[[int], bytes], render: Callable[[Fact], bytes], *, lock: str | None = None
+    ) -> None:
         self._fd = fd
         self._tell_dropped = tell_dropped
+        self._render = render
         self._lock_fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC) if lock else None
-        self._lines: deque[bytes] = deque()
+        self._queue: list[bytes | Fact] = []
         self._size = 0
         self._dropped = 0
         self.dropped_in_all = 0
@@ -48,14 +55,21 @@ class Pipe:
 
     def write(self, line: bytes) -> None:
         """Queue one line, which ends in a newline. Never waits, never raises."""
+        self._add(line, len(line))
+
+    def write_fact(self, fact: Fact) -> None:
+        """Queue a fact, whose line is made later. Never waits, never raises."""
+        self._add(fact, _FACT_BYTES)
+
+    def _add(self, item: bytes | Fact, size: int) -> None:
         with self._guard:
-            if self._size + len(line) > _QUEUE_BYTES:
+            if self._size + size > _QUEUE_BYTES:
                 self._dropped += 1
                 self.dropped_in_all += 1
                 return
-            self._lines.append(line)
-            self._size += len(line)
-            first = len(self._lines) == 1
+            self._queue.append(item)
+            self._size += size
+            first = len(self._queue) == 1
         if first:
             self._idle.clear()
             self._some.set()
@@ -86,28 +100,40 @@ class Pipe:
             if not self._closing.is_set():
                 self._closing.wait(_GATHER_S)
             self._some.clear()
-            while batch := self._take():
-                if not self._put(batch):
+            while taken := self._take():
+                if not self._put_all(taken):
                     return
-            with self._guard:
-                if not self._lines:
-                    self._idle.set()
             if self._closing.is_set():
                 return
 
-    def _take(self) -> bytes:
+    def _take(self) -> list[bytes | Fact]:
         with self._guard:
-            taken: list[bytes] = []
-            size = 0
-            while self._lines and size < _BATCH_BYTES:
-                line = self._lines.popleft()
-                taken.append(line)
-                size += len(line)
-            self._size -= size
-            if self._dropped and taken:
-                taken.append(self._tell_dropped(self._dropped))
-                self._dropped = 0
-        return b"".join(taken)
+            taken, self._queue = self._queue, []
+            if not taken:
+                self._idle.set()
+        return taken
+
+    def _put_all(self, taken: list[bytes | Fact]) -> bool:
+        """Write what was taken, in batches; what waits in it still counts as queued. False once nobody can read it."""
+        lines: list[bytes] = []
+        size = counted = 0
+        for number, item in enumerate(taken, 1):
+            line = item if isinstance(item, bytes) else self._render(item)
+            lines.append(line)
+            size += len(line)
+            counted += len(line) if line is item else _FACT_BYTES
+            if size >= _BATCH_BYTES or number == len(taken):
+                if not self._put(b"".join([*lines, self._said_dropped()])):
+                    return False
+                with self._guard:
+                    self._size = max(0, self._size - counted)
+                lines, size, counted = [], 0, 0
+        return True
+
+    def _said_dropped(self) -> bytes:
+        with self._guard:
+            dropped, self._dropped = self._dropped, 0
+        return self._tell_dropped(dropped) if dropped else b""
 
     def _put(self, batch: bytes) -> bool:
         """Write all of `batch`, however long the reader takes; False once nobody can ever read it."""
@@ -131,14 +157,13 @@ class Pipe:
         """The reader has gone: from now on lines are counted as dropped, and the server goes on."""
         time.sleep(_GATHER_S)
         with self._guard:
-            self.dropped_in_all += lost + len(self._lines)
-            self._lines.clear()
+            self.dropped_in_all += lost + len(self._queue)
+            self._queue.clear()
             self._size = 0
-            self._idle.set()
         return not self._closing.is_set()
 
     def _after_fork(self) -> None:
-        self._lines.clear()
+        self._queue = []
         self._size = 0
         self._guard = threading.Lock()
         self._some = threading.Event()

@@ -107,7 +107,8 @@ def review_files(paths: list[str], out: TextIO, redactor: Redactor | None = None
 
 def render(result: Review) -> str:
     """The review as text: a table of what leaks, one of what may, and what to do."""
-    text = f"{result.lines} lines, {result.leaking} of them with something that should not be there\n"
+    lines = "1 line" if result.lines == 1 else f"{result.lines} lines"
+    text = f"{lines}, {result.leaking} of them with something that should not be there\n"
     if result.certain:
         text += "\n" + _table("leak", result.certain)
         text += "\nMend it where it is logged, or let Holdfast write the line: it redacts all of these.\n"
@@ -122,7 +123,8 @@ def _table(title: str, leaks: list[Leak]) -> str:
     for leak in leaks:
         place = leak.place
         kind = "secret by its name" if place.kind == "field" else place.kind
-        rows.append((kind, str(leak.lines), leak.first, place.logger, place.event, place.field, place.source))
+        first = leak.first if len(leak.first) <= _LONGEST_CELL else f"…{leak.first[1 - _LONGEST_CELL :]}"
+        rows.append((kind, str(leak.lines), first, place.logger, place.event, place.field, place.source))
     cells = [[_short(cell) or "-" for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
@@ -144,8 +146,8 @@ def _places(line: str, redactor: Redactor) -> Iterator[tuple[Place, bool]]:
             yield Place(kind, "", "", f"text: {name}" if name else "text", ""), True
         return
     fields = cast("dict[str, object]", record)
-    logger, event, source = (_told(fields.get(key), redactor) for key in ("logger", "event", "source"))
-    event = event or _told(fields.get("message") or fields.get("msg"), redactor)
+    logger, source = _told(fields.get("logger"), redactor), _told(fields.get("source"), redactor)
+    event = _VARYING.sub("#", _told(fields.get("event") or fields.get("message") or fields.get("msg"), redactor))
     for path, name, value in _leaves(fields, redactor):
         shown = redactor.text(path)
         for kind, inner in _in_text(value, name, redactor):
@@ -158,8 +160,7 @@ def _places(line: str, redactor: Redactor) -> Iterator[tuple[Place, bool]]:
 
 
 def _told(value: object, redactor: Redactor) -> str:
-    """A text of the line without its secrets and without what varies from line to line."""
-    return _VARYING.sub("#", redactor.text(value)) if isinstance(value, str) else ""
+    return redactor.text(value) if isinstance(value, str) else ""
 
 
 def _leaves(fields: dict[str, object], redactor: Redactor) -> Iterator[tuple[str, str, str]]:

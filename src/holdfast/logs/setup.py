@@ -46,7 +46,7 @@ class Logs(logging.Handler):
         self.settings = settings
         self.redactor = Redactor(settings.redact)
         self._people = settings.format == "console" or (settings.format == "auto" and os.isatty(fd))
-        self.pipe = Pipe(fd, self._dropped_line, lock=lock)
+        self.pipe: Pipe[RequestFinished] = Pipe(fd, self._dropped_line, self._request_line, lock=lock)
 
     def createLock(self) -> None:  # noqa: N802 - the standard library's name
         """No lock: the queue has its own."""
@@ -58,13 +58,15 @@ class Logs(logging.Handler):
 
     def request_finished(self, fact: RequestFinished) -> None:
         """Write the canonical line of a request."""
-        if not canonical.LOGGER.isEnabledFor(canonical.level_of(fact)):
-            return
+        if canonical.LOGGER.isEnabledFor(canonical.level_of(fact)):
+            self.pipe.write_fact(fact)
+
+    def _request_line(self, fact: RequestFinished) -> bytes:
         try:
             line = canonical.line_of(fact, self.redactor)
-            data = self._line(msgspec.structs.asdict(line)) if self._people else canonical.encode_line(line)
+            return self._line(msgspec.structs.asdict(line)) if self._people else canonical.encode_line(line)
         except Exception as error:  # noqa: BLE001 - fail closed, but say that the request was there
-            data = self._line(
+            return self._line(
                 {
                     "time": timestamp(fact.at),
                     "level": "error",
@@ -75,7 +77,6 @@ class Logs(logging.Handler):
                     "reason": f"the line could not be redacted: {type(error).__name__}",
                 }
             )
-        self.pipe.write(data)
 
     def _line(self, fields: dict[str, object]) -> bytes:
         if self._people:

@@ -10,7 +10,7 @@ import urllib.parse
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -91,8 +91,22 @@ class Door(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
-        self.scope[Gone.SCOPE_KEY] = self.gone  # pyright: ignore[reportGeneralTypeIssues] - the scope is open to others
+        self.url = b""
+        self.expect_100_continue = False
+        self.headers = []
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": self.headers,
+            "state": self.app_state.copy(),
+            Gone.SCOPE_KEY: self.gone,
+        }
+        self.scope = cast("HTTPScope", scope)  # uvicorn's name for it
         self.in_head = True
         self.head_bytes = self.head_fed = 0
 
@@ -101,7 +115,10 @@ class Door(HttpToolsProtocol):
         if not self.in_head:
             return
         self.head_bytes += len(name) + len(value) + 4
-        super().on_header(name, value)
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: begin to serve the request, or let it wait behind the one before it."""
@@ -117,7 +134,7 @@ class Door(HttpToolsProtocol):
         version = parser.get_http_version()
         if version != "1.1":
             scope["http_version"] = version
-        if parser.should_upgrade() and self._should_upgrade():
+        if self._is_handshake():
             return
         try:
             self._set_path(scope)
@@ -144,6 +161,10 @@ class Door(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.call))
 
+    def _is_handshake(self) -> bool:
+        """Whether the request asks to become a WebSocket, which another protocol class then serves."""
+        return self.parser.should_upgrade() and self._should_upgrade()
+
     def _set_path(self, scope: dict[str, Any]) -> None:
         url = httptools.parse_url(self.url)
         raw_path = url.path or b"/"
@@ -154,7 +175,7 @@ class Door(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        if self.refused or self.cycle.response_complete or (self.parser.should_upgrade() and self._should_upgrade()):
+        if self.refused or self._is_handshake() or self.cycle.response_complete:
             return
         self.cycle.body += body
         if len(self.cycle.body) > HIGH_WATER_LIMIT:
@@ -164,8 +185,10 @@ class Door(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self.in_head = True
-        if not self.refused:
-            super().on_message_complete()
+        if self.refused or self._is_handshake() or self.cycle.response_complete:
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
 
     # -- what goes out --
 

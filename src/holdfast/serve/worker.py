@@ -81,7 +81,7 @@ def _load(plan: Plan) -> Holdfast | None:
 
 def _serve(plan: Plan, app: Holdfast, sockets: list[socket.socket]) -> int:
     config = Config(
-        app=app,
+        app=app.layered,
         http=Door,
         ws=WebSocket,
         loop="uvloop",

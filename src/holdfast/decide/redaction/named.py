@@ -14,7 +14,7 @@ from holdfast.decide.redaction.values import QUOTE, closing_quote, is_said_nothi
 
 _NAMED: Final = re.compile(
     # the name, with the brackets of user[password]
-    r"(?P<name>(?:(?<!\w)|(?<=%[0-9A-F][0-9A-F]))[^\W\d][\w$.-]*+(?:\[[\w.-]*\]|%5B[\w.-]*%5D)*+)"
+    r"(?P<name>(?:(?<!\w)|(?<=%[0-9A-F][0-9A-F]))(?<!\[redacted:)[^\W\d][\w$.-]*+(?:\[[\w.-]*\]|%5B[\w.-]*%5D)*+)"
     rf"(?:(?P<quote>{QUOTE})?\]?(?:\sstring)?\s{{0,4}}"
     # then a sign
     r"(?P<sign>:{1,4}=|=>|[?+.|!]?={1,3}|:|%3A|%3D)"

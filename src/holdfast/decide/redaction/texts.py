@@ -19,6 +19,7 @@ _EVERYDAY: Final = re.compile(
 _EVERYDAY_LENGTH: Final = 160
 _GAP: Final = "\"'`:=>([ \t"
 _OPENERS: Final = "\"'`([{<,;"
+_NAME: Final = re.compile(r"[\w.$-]+")
 _LONGEST_GAP: Final = 5
 _LOOKED_BACK: Final = 64
 
@@ -80,6 +81,8 @@ def _said_before(text: str, start: int, names: Names) -> tuple[Meaning, str] | N
         return None
     head, _, last = before.rpartition(" ")
     last = last.lstrip(_OPENERS)
+    if not _NAME.fullmatch(last):
+        return None
     both = f"{head.rpartition(' ')[2].lstrip(_OPENERS)} {last}" if head else last
     meaning = names.meaning(last)
     if meaning in {Meaning.PLAIN, Meaning.KEY} and both != last:

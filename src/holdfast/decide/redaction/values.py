@@ -5,6 +5,7 @@ from typing import Final
 
 from holdfast.decide.redaction.names import Meaning
 from holdfast.decide.redaction.opaque import RUN, is_dull, is_path, is_secret_after
+from holdfast.decide.redaction.shapes import MARK
 
 QUOTE: Final = r"\\{0,8}[\"'`]|%22|%27|&quot;|&#3[49];"
 _OPENING: Final = re.compile(
@@ -25,7 +26,7 @@ _BRACKETS: Final = re.compile(r"\\.|[\"'\[\](){}]", re.DOTALL)
 _CLOSES: Final = {")": "(", "]": "[", "}": "{", ">": "<"}
 _SAID_NOTHING: Final = re.compile(
     r"(?i)(?:null|none|nil|true|false|undefined|nan|\*{1,100}|\.{3}|\$[{(]?[\w.:=$ -]{0,60}[)}]?|%\(?\w{0,40}\)?s"
-    r"|\{\{?\s?[\w.]{0,60}\s?\}?\}|<[\w -]{0,40}>|\[redacted:[\w-]{1,40}\]|str|string|int|bytes|bool|any|secretstr"
+    r"|\{\{?\s?[\w.]{0,60}\s?\}?\}|<[\w -]{0,40}>|str|string|int|bytes|bool|any|secretstr"
     r"|optional|unset|redacted|filtered|masked|hidden)?[,;.)\]}\"']{0,4}"
 )
 # Words that follow `password:` in a sentence about a password.
@@ -49,7 +50,7 @@ def value_after(
     opening = _OPENING.match(text, position)
     start = opening.end() if opening else position
     quote, bracket = (opening[1] or "", opening[2] or "") if opening else ("", "")
-    if text.startswith("[redacted:", start - len(bracket)):
+    if MARK.match(text, start - len(bracket)):
         return None
     if not quote and not bracket and "\n" in text[position:start]:
         return None
@@ -72,7 +73,7 @@ def value_after(
 
 def is_said_nothing(value: str) -> bool:
     """Whether `value` stands for no value, or for one that is not there: null, ***, ${TOKEN}, a redaction."""
-    return len(value) <= _SHORT and _SAID_NOTHING.fullmatch(value) is not None
+    return len(value) <= _SHORT and bool(_SAID_NOTHING.fullmatch(value) or MARK.fullmatch(value))
 
 
 def closing_quote(text: str, start: int, quote: str, stop: int) -> int:
