@@ -6,8 +6,9 @@
 Each contender is a real server process, started anew in each round. All share one core and take turns of a third of a
 second; the client and whoever reads the logs have another core. Sixteen kept-alive connections ask without a pause, so
 whichever server has its turn is always busy. CPU time is the process's own clock, with all threads and children.
-Everything is compared with bare FastAPI in the same round; shown are the median of the rounds and, in brackets, the
-least and the most.
+Each turn is compared with bare FastAPI's turn beside it; shown are the median of all turns and, in brackets, the least
+and the greatest median of a round. "Core taken" is the share of the time in which the server was ready to run and
+somebody else's process had its core; that time is left out of the rates. On an idle machine there is none.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -61,31 +62,15 @@ CONTENDERS: Final = (
 )
 
 
-class Round(NamedTuple):
-    """What one contender did in one round."""
+class Turn(NamedTuple):
+    """What one contender did in one turn."""
 
-    requests: int
-    seconds: float
-    cpu_s: float
-    waited_s: float
-    """How long the server was ready to run, and another process had its core."""
-
-    def plus(self, other: "Round") -> "Round":
-        """Both together."""
-        return Round(*(mine + its for mine, its in zip(self, other, strict=True)))
-
-    @property
-    def rate(self) -> float:
-        """Requests per second."""
-        return self.requests / self.seconds
-
-    @property
-    def cpu_us(self) -> float:
-        """Microseconds of CPU time per request."""
-        return self.cpu_s / self.requests * 1e6
-
-
-NOTHING: Final = Round(0, 0.0, 0.0, 0.0)
+    rate: float
+    """Requests per second of the time that others left it."""
+    cpu_us: float
+    """Microseconds of CPU time per request."""
+    taken: float
+    """The share of the time in which the server was ready to run, and somebody else's process had its core."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +81,7 @@ class Cores:
     client: int
 
     @contextlib.contextmanager
-    def started_on_the_servers(self) -> Iterator[None]:
+    def started_on_the_servers(self) -> Generator[None]:
         """What is started here inherits the server's core."""
         os.sched_setaffinity(0, {self.server})
         try:
@@ -123,7 +108,7 @@ class Running(NamedTuple):
 
 
 @contextlib.contextmanager
-def running(contender: Contender, cores: Cores, counted: Callable[[int], None]) -> Iterator[Running]:
+def running(contender: Contender, cores: Cores, counted: Callable[[int], None]) -> Generator[Running]:
     """Start a server, and stop it; `counted` is told how many lines it wrote to its log, which is a pipe."""
     port = _free_port()
     environment = {**os.environ, "HOLDFAST_DRAIN_DELAY_S": "0", "PYTHONPATH": str(APPS)}
@@ -171,15 +156,30 @@ def _tree(pid: int) -> list[int]:
     return [pid, *itertools.chain.from_iterable(_tree(child) for child in children)]
 
 
-def _cpu_s(pids: Sequence[int]) -> float:
-    """The CPU time of the processes so far, all threads. See clock_getcpuclockid(3) for the number of the clock."""
-    return sum(time.clock_gettime((~pid << 3) | 2) for pid in pids)
+class Spent(NamedTuple):
+    """What a server has used so far, in seconds."""
+
+    cpu_s: float
+    """CPU time of all threads of all its processes."""
+    main_s: float
+    """CPU time of the first process's main thread."""
+    waited_s: float
+    """How long that thread was ready to run, and did not."""
+
+    def since(self, before: "Spent") -> "Spent":
+        """What was used between the two."""
+        return Spent(*(now - then for now, then in zip(self, before, strict=True)))
+
+    @property
+    def taken_s(self) -> float:
+        """How long other people's processes kept the main thread from running; its own other threads do not count."""
+        return max(0.0, self.waited_s - (self.cpu_s - self.main_s))
 
 
-def _waited_s(pids: Sequence[int]) -> float:
-    """How long their threads were ready to run, and did not."""
-    tasks = itertools.chain.from_iterable(Path(f"/proc/{pid}/task").iterdir() for pid in pids)
-    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+def _spent(pids: Sequence[int]) -> Spent:
+    """See clock_getcpuclockid(3) for the number of a process's CPU clock."""
+    ran, waited, _ = map(int, Path(f"/proc/{pids[0]}/schedstat").read_text().split())
+    return Spent(sum(time.clock_gettime((~pid << 3) | 2) for pid in pids), ran / 1e9, waited / 1e9)
 
 
 # -- the client --
@@ -263,86 +263,118 @@ class Client:
 
 
 @dataclass
-class Turns:
-    """One server, which is asked by turns with others."""
+class Taking:
+    """One server that takes turns with others."""
 
     contender: Contender
     server: Running
-    sum: Round = NOTHING
     answers: int = 0
 
-    def take(self, seconds: float, lead_s: float) -> None:
+    def turn(self, seconds: float, lead_s: float) -> Turn:
         """Be asked for `seconds`, after `lead_s` that are not counted."""
+        pids = _tree(self.server.process.pid)
         with contextlib.closing(Client(self.server.port)) as client:
             client.run(lead_s)
-            pids = _tree(self.server.process.pid)
-            cpu, waited = _cpu_s(pids), _waited_s(pids)
+            before = _spent(pids)
             requests, took = client.run(seconds)
-            self.sum = self.sum.plus(Round(requests, took, _cpu_s(pids) - cpu, _waited_s(pids) - waited))
+            spent = _spent(pids).since(before)
         self.answers += client.answers
+        return Turn(requests / (took - spent.taken_s), spent.cpu_s / requests * 1e6, spent.taken_s / took)
 
 
-def one_round(seconds: float, cores: Cores, contenders: Sequence[Contender]) -> list[Round]:
-    """Start all contenders anew, and let them take turns until each was asked for `seconds`."""
+def one_round(seconds: float, cores: Cores, contenders: Sequence[Contender]) -> list[list[Turn]]:
+    """Start all contenders anew, and let them take turns until each was asked for `seconds`: the turns of each."""
     lines = [0] * len(contenders)
     with contextlib.ExitStack() as stack:
-        turns = [
-            Turns(one, stack.enter_context(running(one, cores, functools.partial(lines.__setitem__, number))))
+        servers = [
+            Taking(one, stack.enter_context(running(one, cores, functools.partial(lines.__setitem__, number))))
             for number, one in enumerate(contenders)
         ]
-        for one in turns:
-            one.take(0.0, WARM_UP_S)
-        count = max(1, round(seconds / TURN_S))
-        for number in range(count):
-            for one in turns if number % 2 else reversed(turns):
-                one.take(seconds / count, LEAD_S)
-    for one, written in zip(turns, lines, strict=True):
+        for one in servers:
+            one.turn(TURN_S, WARM_UP_S)
+        found: list[list[Turn]] = [[] for _ in servers]
+        for number in range(max(1, round(seconds / TURN_S))):
+            order = list(zip(servers, found, strict=True))
+            for one, turns in order if number % 2 else reversed(order):
+                turns.append(one.turn(TURN_S, LEAD_S))
+    for one, written in zip(servers, lines, strict=True):
         if one.contender.logs and written < one.answers:
             sys.exit(f"{one.contender.name}: {one.answers} answers, but {written} lines in the log")
-    return [one.sum for one in turns]
+    return found
 
 
-def alternate(rounds: int, seconds: float, cores: Cores, contenders: Sequence[Contender]) -> dict[str, list[Round]]:
-    """All rounds of all contenders, by name."""
-    found: dict[str, list[Round]] = {contender.name: [] for contender in contenders}
+Results = dict[str, list[list[Turn]]]
+"""By contender, the turns of each round. The first contender is bare FastAPI."""
+
+
+def alternate(rounds: int, seconds: float, cores: Cores, contenders: Sequence[Contender]) -> Results:
+    """All rounds of all contenders."""
+    found: Results = {contender.name: [] for contender in contenders}
     for number in range(rounds):
-        for contender, one in zip(contenders, one_round(seconds, cores, contenders), strict=True):
-            found[contender.name].append(one)
+        for contender, turns in zip(contenders, one_round(seconds, cores, contenders), strict=True):
+            found[contender.name].append(turns)
         print(f"round {number + 1} of {rounds}", file=sys.stderr)
     return found
 
 
-def table(found: dict[str, list[Round]]) -> str:
+# -- what is printed --
+
+
+class Spread(NamedTuple):
+    """The median of all turns, and the least and the greatest median of a round."""
+
+    median: float
+    least: float
+    most: float
+
+    def shown(self, form: str) -> str:
+        """As text, each number in the format `form`."""
+        return f"{self.median:{form}} ({self.least:{form}} to {self.most:{form}})"
+
+
+def spread(found: Results, name: str, value: Callable[[Turn, Turn], float]) -> Spread:
+    """`value` of each turn and of bare FastAPI's turn beside it."""
+    rounds = [
+        [value(one, bare) for one, bare in zip(turns, bares, strict=True)]
+        for turns, bares in zip(found[name], found[BARE], strict=True)
+    ]
+    medians = [statistics.median(values) for values in rounds]
+    return Spread(statistics.median(itertools.chain.from_iterable(rounds)), min(medians), max(medians))
+
+
+def ratio(found: Results, name: str) -> Spread:
+    """Of bare FastAPI's rate."""
+    return spread(found, name, lambda one, bare: one.rate / bare.rate)
+
+
+def more_cpu_us(found: Results, name: str) -> Spread:
+    """Microseconds of CPU per request more than bare FastAPI takes."""
+    return spread(found, name, lambda one, bare: one.cpu_us - bare.cpu_us)
+
+
+def table(found: Results) -> str:
     """The results as a Markdown table."""
     rows = [
-        "| | requests/s | of bare | CPU µs per request | CPU µs more than bare | core taken by others |",
+        "| | requests/s | of bare | CPU µs per request | CPU µs more than bare | core taken |",
         "|---|---|---|---|---|---|",
     ]
-    for name, rounds in found.items():
-        pairs = list(zip(rounds, found[BARE], strict=True))
+    for name in found:
         cells = (
-            _spread([one.rate for one in rounds], ",.0f"),
-            _spread([one.rate / bare.rate for one, bare in pairs], ".3f"),
-            _spread([one.cpu_us for one in rounds], ",.1f"),
-            _spread([one.cpu_us - bare.cpu_us for one, bare in pairs], ",.1f"),
-            f"{statistics.median(one.waited_s / one.seconds for one in rounds):.1%}",
+            spread(found, name, lambda one, _: one.rate).shown(",.0f"),
+            ratio(found, name).shown(".3f"),
+            spread(found, name, lambda one, _: one.cpu_us).shown(",.1f"),
+            more_cpu_us(found, name).shown(",.1f"),
+            f"{spread(found, name, lambda one, _: one.taken).median:.0%}",
         )
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
-
-
-def verdict(found: dict[str, list[Round]], name: str) -> str:
+def verdict(found: Results, name: str) -> str:
     """How far `name` is from what is aimed at."""
-    pairs = list(zip(found[name], found[BARE], strict=True))
-    rate = statistics.median(one.rate / bare.rate for one, bare in pairs)
-    more = statistics.median(one.cpu_us - bare.cpu_us for one, bare in pairs)
     return (
-        f"{name}: {rate:.1%} of bare FastAPI's rate (aim: at least {AIM_RATE:.0%}), "
-        f"{more:.1f} µs of CPU more per request (aim: at most {AIM_CPU_US:.0f})"
+        f"{name}: {ratio(found, name).median:.1%} of bare FastAPI's rate (aim: at least {AIM_RATE:.0%}), "
+        f"{more_cpu_us(found, name).median:,.1f} µs of CPU more per request (aim: at most {AIM_CPU_US:.0f})"
     )
 
 
@@ -362,7 +394,7 @@ def main() -> None:
     found = alternate(rounds, seconds, cores, contenders)
     print(table(found), end="\n\n")
     for contender in contenders:
-        if contender.name != BARE:
+        if "oldfast" in contender.name:
             print(verdict(found, contender.name))
 
 

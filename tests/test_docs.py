@@ -45,6 +45,11 @@ class Block(NamedTuple):
     def name(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
+    @property
+    def saved_as(self) -> str | None:
+        named = re.match(r"# (\w+\.(?:py|toml))\n", self.text)
+        return named and named[1]
+
 
 def blocks_of(page: Path) -> list[Block]:
     text = page.read_text()
@@ -64,11 +69,10 @@ by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relat
 # -- examples --
 
 
-@pytest.mark.parametrize(
-    "block",
-    [block for block in BLOCKS if block.language == "python" and not block.left_alone],
-    ids=lambda block: block.name,
-)
+EXAMPLES = [block for block in BLOCKS if block.language == "python" and not block.left_alone and not block.saved_as]
+
+
+@pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block.name)
 def test_an_example_runs_by_itself(block, tmp_path):
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.text],
@@ -100,15 +104,23 @@ def test_a_session_shows_what_is_written_below_its_commands(page, tmp_path):
     session = Session(tmp_path)
     try:
         for block in blocks_of(page):
-            named = re.match(r"# (\w+\.(?:py|toml))\n", block.text)
-            if named:
-                (tmp_path / named[1]).write_text(block.text)
+            if block.saved_as:
+                (tmp_path / block.saved_as).write_text(block.text)
             elif block.language == "console" and not block.left_alone:
                 for command, shown in steps_of(block.text):
                     session.step(command, shown)
         assert set(session.end()) <= {0}
     finally:
         session.end()
+
+
+def test_what_is_saved_for_a_session_is_used_in_one():
+    for block in BLOCKS:
+        module = (block.saved_as or "").removesuffix(".py")
+        later = [
+            other.text for other in blocks_of(block.page) if other.line > block.line and other.language == "console"
+        ]
+        assert any(module in text for text in later) or not block.saved_as, block.name
 
 
 def test_make_run_is_what_the_sessions_take_it_for():

@@ -5,6 +5,7 @@ in a copy of the context, is seen by the line that is written at the end.
 """
 
 import re
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -15,12 +16,14 @@ from holdfast.decide.forwarded import Network, Origin, is_trusted, networks, ori
 from holdfast.errors import SettingsInvalid
 from holdfast.ids import uuid7
 from holdfast.settings import Settings, option
+from holdfast.trace import SDK as _SPANS
 from holdfast.trace import current_trace_id
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _WANTED: Final = frozenset({b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
 SCOPE_KEY: Final = "holdfast.context"
+_ID_HEADER: Final = b"x-request-id"
 
 Exit = Callable[[], Awaitable[None]]
 
@@ -74,20 +77,41 @@ class RequestContext:
     """Called, last one first, when the application has returned."""
     container: object | None = None
     """What holds the request's resources."""
+    at_end: "Callable[[RequestContext], None] | None" = None
+    """Called when all is over, with this record: whoever tells how the request ended."""
 
-    def __init__(self, scope: Scope, request_id: str) -> None:
+    def __init__(self, scope: Scope, request_id: str, client_left: Gone) -> None:
         """A record for the request that `scope` describes."""
         self.id = request_id
         self.scope = scope
-        self.kind: str = scope["type"]
-        self.method: str = scope.get("method", "GET")
-        self.path: str = scope["path"]
-        query: bytes = scope["query_string"]
-        self.query = query.decode("latin-1") if query else ""
-        peer = scope.get("client")
-        self.client: str | None = peer[0] if peer else None
-        self.client_left: Gone = scope.get(Gone.SCOPE_KEY) or Gone()
+        self.client_left = client_left
         self.started = time.perf_counter()
+
+    @property
+    def kind(self) -> str:
+        """`http` or `websocket`."""
+        return self.scope["type"]
+
+    @property
+    def method(self) -> str:
+        """The request's method; a WebSocket begins with GET."""
+        return self.scope.get("method", "GET")
+
+    @property
+    def path(self) -> str:
+        """The path, without the query, decoded."""
+        return self.scope["path"]
+
+    @property
+    def query(self) -> str:
+        """What follows the question mark, as it was sent."""
+        return self.scope["query_string"].decode("latin-1")
+
+    @property
+    def client(self) -> str | None:
+        """The client's address, behind trusted proxies the real one; None where the server knows none."""
+        peer = self.scope.get("client")
+        return peer[0] if peer else None
 
     @property
     def route(self) -> str | None:
@@ -146,18 +170,30 @@ def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
         if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
             await app(scope, receive, send)  # a context outside this one holds
             return
-        record = RequestContext(scope, uuid7())
-        scope[SCOPE_KEY] = record
-        if Gone.SCOPE_KEY not in scope:
-            receive = _watching(receive, record.client_left)
-        _read_headers(record, scope, trusted)
+        client_left = scope.get(Gone.SCOPE_KEY)
+        if client_left is None:
+            client_left = Gone()
+            receive = _watching(receive, client_left)
+        record = scope[SCOPE_KEY] = RequestContext(scope, uuid7(), client_left)
+        for name, _ in scope["headers"]:
+            if name in _WANTED:
+                _read_headers(record, scope, trusted)
+                break
         token = _current.set(record)
         try:
             await app(scope, receive, _answering(record, send))
-        finally:
             record.over = True
             if record.exits or record.late_exits:
                 await _leave(record, at_end=True)
+        except BaseException as error:
+            record.error = record.error or error
+            if not record.over:
+                record.over = True
+                await _leave(record, at_end=True)
+            raise
+        finally:
+            if record.at_end is not None:
+                record.at_end(record)
             _current.reset(token)
             del scope[SCOPE_KEY]  # the two refer to each other, and a cycle would leave every request to the collector
 
@@ -184,14 +220,11 @@ def _trusted(settings: ContextSettings) -> tuple[Network, ...]:
 
 
 def _read_headers(record: RequestContext, scope: Scope, trusted: Sequence[Network]) -> None:
-    found: dict[bytes, str] | None = None
+    found: dict[bytes, str] = {}
     for name, value in scope["headers"]:
         if name in _WANTED:
-            found = found or {}
             text = value.decode("latin-1")
             found[name] = f"{found[name]},{text}" if name in found and name != b"x-request-id" else text
-    if found is None:
-        return
     client_id = found.get(b"x-request-id")
     if client_id is not None and CLIENT_ID.fullmatch(client_id):
         record.client_id = client_id
@@ -219,7 +252,6 @@ def _read_headers(record: RequestContext, scope: Scope, trusted: Sequence[Networ
 def _adopt(record: RequestContext, scope: Scope, seen: Origin) -> None:
     """Show the application the client behind the proxies, as it would see it without them."""
     if seen.client != record.client:
-        record.client = seen.client
         scope["client"] = (seen.client, 0)
     if seen.secure is not None:
         plain, secure = ("ws", "wss") if record.kind == "websocket" else ("http", "https")
@@ -232,7 +264,6 @@ _BODIES: Final = frozenset({"http.response.body", "websocket.http.response.body"
 
 def _answering(record: RequestContext, send: Send) -> Send:
     """Wrap `send` once: what it passes is noted in the record, and every answer carries the ID."""
-    own = (b"x-request-id", record.id.encode())
 
     def answer(message: Message) -> Awaitable[None]:
         kind = message["type"]
@@ -241,10 +272,9 @@ def _answering(record: RequestContext, send: Send) -> Send:
             record.ended = not (message.get("more_body", False) or record.client_left.gone)
         elif kind in _STARTS:
             record.status = message.get("status", 101)
-            record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
-            headers = [pair for pair in message.get("headers") or () if pair[0] != b"x-request-id"]
-            headers.append(own)
-            message = {**message, "headers": headers}  # the application's own may be shared between requests
+            if _SPANS in sys.modules:
+                record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
+            message = _with_id(message, record)
             if record.exits:
                 return _leave_then(record, send, message)
         elif kind == "websocket.close":
@@ -252,15 +282,25 @@ def _answering(record: RequestContext, send: Send) -> Send:
             if not record.status:
                 record.status = 403
                 if "websocket.http.response" in (record.scope.get("extensions") or {}):
-                    return _deny(send, own)  # a plain close would be answered without the ID
+                    return _deny(send, record)  # a plain close would be answered without the ID
         return send(message)
 
     return answer
 
 
-async def _deny(send: Send, own: tuple[bytes, bytes]) -> None:
-    headers = [(b"content-length", b"0"), own]
-    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+def _with_id(message: Message, record: RequestContext) -> Message:
+    """The message with our ID among its headers; the application's own may be shared between requests."""
+    headers = [*(message.get("headers") or ()), (_ID_HEADER, record.id.encode())]
+    for name, _ in headers[:-1]:
+        if name == _ID_HEADER:
+            headers = [pair for pair in headers[:-1] if pair[0] != _ID_HEADER] + headers[-1:]
+            break
+    return {**message, "headers": headers}
+
+
+async def _deny(send: Send, record: RequestContext) -> None:
+    start: Message = {"type": "websocket.http.response.start", "status": 403, "headers": [(b"content-length", b"0")]}
+    await send(_with_id(start, record))
     await send({"type": "websocket.http.response.body", "body": b""})
 
 

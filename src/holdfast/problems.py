@@ -122,7 +122,8 @@ def layer(app: ASGIApp) -> ASGIApp:
         except Exception as error:  # noqa: BLE001 - the one place that answers for whatever the application raises
             await answer.fail(error)
         else:
-            await answer.finish()
+            if answer.unfinished:
+                await answer.finish()
 
     return problems
 
@@ -149,6 +150,11 @@ class _Answer:
         else:
             self.begun = True
             await self._send(message)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is held back, or nothing was sent at all."""
+        return self._held is not None or not self.begun
 
     async def _second(self, message: Message) -> None:
         """The first body after a start that was held back: now it shows whether it is a default."""

@@ -56,7 +56,7 @@ def test_a_field_that_only_tells_of_a_secret_stays(name):
 
 
 def test_declared_names_are_redacted_and_kept_names_are_not():
-    redactor = Redactor(["patient-number"], keep=["session_id"])
+    redactor = Redactor(["patient-number", "-session_id", ""])
     told = redactor.fields({"patientNumber": 7, "PATIENT_NUMBER": "8", "session_id": "room 4", "patient": "x"})
     assert told == {
         "patientNumber": "[redacted:field]",
@@ -183,6 +183,15 @@ def test_a_name_that_is_a_secret_itself_is_redacted():
     }
 
 
+def test_big_numbers_stay_numbers_unless_they_are_cards():
+    assert REDACTOR.fields({"trace": 2**64 - 1, "at": 1_760_000_000_000_000_000, "note": 4111111111111111}) == {
+        "trace": 2**64 - 1,
+        "at": 1_760_000_000_000_000_000,
+        "note": "[redacted:card]",
+    }
+    assert REDACTOR.fields({"big": 10**30, "huge": 10**5000}) == {"big": str(10**30), "huge": "[unprintable int]"}
+
+
 # -- by shape --
 
 SECRETS = {
@@ -238,6 +247,12 @@ KEYS = [
 @pytest.mark.parametrize("form", ["{}", "note={}", 'sent "{}" twice', '{{"note": "{}"}}', "/hooks/{}/ping"])
 def test_a_vendors_key_is_known_anywhere(key, form):
     assert key[8:-4] not in REDACTOR.text(form.format(key))
+
+
+@pytest.mark.parametrize("number", ["371449635398431", "30569309025904", "4111-1111-1111-1111", "3714 496353 98431"])
+def test_a_card_is_known_alone_and_as_a_number(number):
+    assert REDACTOR.text(number) == "[redacted:card]"
+    assert REDACTOR.fields({"note": int(re.sub(r"\D", "", number))}) == {"note": "[redacted:card]"}
 
 
 def test_an_unknown_key_is_known_by_the_word_before_it_or_by_its_length():
@@ -296,6 +311,8 @@ def test_a_secret_that_text_names_is_redacted_and_the_rest_stays(text, told):
         "git@github.com:acme/shop.git icon@2x.png user@localhost @app.get",
         "http://localhost:8000/@acme/shop?to=here",
         "id 4111111111111112, 1760000000000, 0.4111111111111111",
+        "127.0.0.1",
+        "3.14",
         "bearer of bad news, basic authentication required",
         "primary key 42, foreign key constraint, token bucket",
         "-----BEGIN CERTIFICATE-----",
@@ -313,6 +330,7 @@ READABLE = {
     "SHA256": lambda: hexes(64).upper(),
     "sha512": lambda: hexes(128),
     "digest": lambda: "sha256-" + base64.b64encode(CHANCE.randbytes(32)).decode(),
+    "digest field": lambda: f"sha-256=:{base64.b64encode(CHANCE.randbytes(32)).decode()}:",
     "etag": lambda: f'W/"{hexes(32)}-{CHANCE.randrange(9999)}"',
     "express etag": lambda: f'W/"{hexes(4)}-{base64.b64encode(CHANCE.randbytes(20)).decode()[:27]}"',
     "traceparent": lambda: f"00-{hexes(32)}-{hexes(16)}-01",
@@ -335,6 +353,17 @@ def test_identifiers_stay_readable(kind):
 
 
 # -- planted --
+
+
+@pytest.mark.parametrize("secret", ['se"same', "se\\same", "sesame\\", '"', 'a\\"b', "se'same", 'x"}, "y": "z'])
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_secret_with_quotes_in_it_is_hidden_in_a_string_in_a_string(secret, levels):
+    text: object = {"page": 1, "password": secret, "after": "here"}
+    told: object = {"page": 1, "password": "[redacted:field]", "after": "here"}
+    for _ in range(levels):
+        text, told = json.dumps(text), json.dumps(told)
+    assert REDACTOR.text(str(text)) == told
+    assert secret not in REDACTOR.text(repr({"password": secret + "!", "after": "here"}))
 
 
 def carriers(secret: str) -> dict[str, object]:

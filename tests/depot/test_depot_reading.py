@@ -65,6 +65,31 @@ def test_bytes_that_break_a_marked_encoding_are_a_problem_and_not_an_end() -> No
     assert [one.line for one in problems.kept] == [2]
 
 
+def test_a_table_as_a_german_office_writes_it_is_read() -> None:
+    content = (
+        'Kunde;"Ort / Straße";Betrag;Bemerkung;\r\n'
+        '"Müller & Söhne GmbH";"Köln\r\nAm Dom 1";1.234,50 €;"sagt ""bald""";\r\n'
+        "Jansen;Leer;;;\r\n"
+        "\r\n"
+        "Summe;;1.234,50 €\r\n"
+        "O'Neill;Cork;-0,99;=1+1;\r\n"
+    ).encode("cp1252")
+    found, problems = records(content)
+    assert [row for row, _ in found] == [1, 2, 4]
+    assert found[0][1] == {
+        "Kunde": "Müller & Söhne GmbH",
+        "Ort / Straße": "Köln\r\nAm Dom 1",
+        "Betrag": "1.234,50 €",
+        "Bemerkung": 'sagt "bald"',
+        "column_5": "",
+    }
+    assert [(one.line, one.problem) for one in problems.kept] == [
+        (1, "not UTF-8 from here on; the whole file was read as Windows-1252"),
+        (1, "column 5 has no name; it is called column_5"),
+        (6, "3 fields instead of 5"),
+    ]
+
+
 def test_quotes_protect_delimiters_line_ends_and_quotes() -> None:
     assert rows(b'a,b\n"x, y","one\ntwo"\n"say ""hi""",2\n') == [
         {"a": "x, y", "b": "one\ntwo"},

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from running import wait_until
 
-ROWS = 300_000
+ROWS = 150_000
 BIG = "id,text\n" + "".join(f"{number},some text that is long enough\n" for number in range(ROWS))
 
 

@@ -73,7 +73,7 @@ def test_names_and_values_that_look_like_leaks_are_named_without_being_certain()
 
 def test_a_declared_name_counts_and_a_kept_one_does_not():
     assert places(line(patient="x"), redactor=Redactor(["patient"])) == [("field", "patient", 1, "1", True)]
-    assert places(line(session_id="abc"), redactor=Redactor(keep=["session_id"])) == []
+    assert places(line(session_id="abc"), redactor=Redactor(["-session_id"])) == []
 
 
 def test_no_value_is_shown_not_even_in_an_event_or_a_name(tmp_path):

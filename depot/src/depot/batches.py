@@ -64,8 +64,8 @@ class Place(NamedTuple):
     row: int
 
 
-Found = tuple[int, str, Any, Any]
-"""The file's number, its ID, the row's number, its data."""
+Found = tuple[str, int, str, int]
+"""The file's ID, the row's number, its data, the file's number."""
 
 
 async def record_batches(database: Database, account: Account, only: File | None = None) -> AsyncGenerator[list[Row]]:
@@ -75,24 +75,27 @@ async def record_batches(database: Database, account: Account, only: File | None
     must not look like a whole one.
     """
     place = Place(only.no if only else 0, 0)
-    while batch := await database.read(_records_after, account.no, place, alone=only is not None):
-        file_no, _, row, _ = batch[-1]
-        place = Place(file_no, row)
-        yield [line[1:] for line in batch]
+    while True:
+        place, rows = await database.read(_records_after, account.no, place, alone=only is not None)
+        if not rows:
+            return
+        yield rows
 
 
-def _records_after(session: Session, account_no: int, place: Place, *, alone: bool) -> list[Found]:
+def _records_after(session: Session, account_no: int, place: Place, *, alone: bool) -> tuple[Place, list[Row]]:
     """The rows after `place`: the rest of its file, and unless it is `alone`, those of the files after it."""
     if place.row and session.get(File, place.file_no) is None:
         raise Gone("A file was deleted while its records were sent.")
-    columns = select(File.no, File.id, records.c.row, records.c.data).where(File.state == READY)
+    columns = select(File.id, records.c.row, records.c.data, File.no).where(File.state == READY)
     joined = columns.join(records, records.c.file_no == File.no)
     rest = joined.where(File.no == place.file_no, records.c.row > place.row).order_by(records.c.row)
     batch, full = _some(session, rest)
     if not alone and not full:
         later = joined.where(File.account_no == account_no, File.no > place.file_no)
         batch += _some(session, later.order_by(File.no, records.c.row))[0]
-    return batch
+    if batch:
+        place = Place(batch[-1][3], batch[-1][1])
+    return place, [line[:3] for line in batch]
 
 
 def _some(session: Session, wanted: Select[*Found]) -> tuple[list[Found], bool]:
@@ -102,7 +105,7 @@ def _some(session: Session, wanted: Select[*Found]) -> tuple[list[Found], bool]:
     with session.execute(wanted.limit(_ROWS), execution_options={"yield_per": _STEP}) as found:
         for step in found.partitions():
             batch.extend(step)
-            chars += sum(len(line.data) for line in step)
+            chars += sum(len(line[2]) for line in step)
             if chars >= _CHARS:
                 return batch, True
     return batch, len(batch) == _ROWS

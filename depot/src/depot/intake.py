@@ -133,10 +133,13 @@ def _batches(claim: Claim, problems: Problems) -> Iterator[list[Record]]:
 # -- what happens in the database --
 
 
-def _unread(session: Session) -> Sequence[tuple[int, str]]:
-    """The oldest files that are to be read, or are being read."""
-    wanted = select(File.no, File.id).where(File.state.in_(_UNREAD)).order_by(File.no).limit(_CANDIDATES)
-    return [(file_no, file_id) for file_no, file_id in session.execute(wanted)]
+def _unread(session: Session) -> list[tuple[int, str]]:
+    """The oldest files of those that someone began to read, and of those that nobody did."""
+    found: list[tuple[int, str]] = []
+    for state in (READING, STORED):
+        oldest = select(File.no, File.id).where(File.state == state).order_by(File.no).limit(_CANDIDATES)
+        found.extend((file_no, file_id) for file_no, file_id in session.execute(oldest))
+    return found
 
 
 def _begin(session: Session, file_no: int, path: Path, lock: BinaryIO) -> Claim | None:

@@ -42,6 +42,7 @@ class File(Base):
     __tablename__ = "files"
     __table_args__ = (
         Index("ix_files_account_no", "account_no", "no"),
+        Index("ix_files_account_no_state", "account_no", "state", "no"),
         Index("ix_files_state", "state", "no"),
         {"sqlite_autoincrement": True},
     )

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -54,33 +54,24 @@ _encode = msgspec.json.Encoder().encode
 def layer(app: ASGIApp, tell: Listener) -> ASGIApp:
     """Tell `tell` of each request when it has ended. Needs the context layer outside of it."""
 
-    async def canonical(scope: Scope, receive: Receive, send: Send) -> None:
+    def told(record: RequestContext) -> None:
+        tell(_finished(record, outcome_of(record)))
+
+    def canonical(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         record = current()
-        if record is None or scope is not record.scope:
-            await app(scope, receive, send)
-            return
-        cancelled = False
-        try:
-            await app(scope, receive, send)
-        except asyncio.CancelledError as error:
-            record.error = error
-            cancelled = True
-            raise
-        except Exception as error:
-            record.error = record.error or error
-            raise
-        finally:
-            tell(_finished(record, outcome_of(record, cancelled=cancelled)))
+        if record is not None and record.scope is scope:
+            record.at_end = told
+        return app(scope, receive, send)
 
     return canonical
 
 
-def outcome_of(record: RequestContext, *, cancelled: bool) -> str:
+def outcome_of(record: RequestContext) -> str:
     """The one word that says how a request ended."""
     gone = record.client_left.gone
     if record.refused:
         return Outcome.REFUSED
-    if cancelled:
+    if isinstance(record.error, asyncio.CancelledError):
         return Outcome.CLIENT_LEFT if gone and not record.ended else Outcome.CANCELLED
     if record.kind == "websocket":
         return Outcome.FAILED if record.error else Outcome.REJECTED if record.status >= 400 else Outcome.OK

@@ -23,7 +23,7 @@ class Meaning(Enum):
 
 
 # Secret wherever they stand in a name. `sessionid` is here because a session ID found in a log can be replayed as a
-# login in most frameworks; an application that means something harmless by it says keep=("session_id",).
+# login in most frameworks; an application that means something harmless by it declares "-session_id".
 _ANYWHERE: Final = (
     *("password", "passwd", "passwort", "passphrase", "passcode", "kennwort", "contraseña", "motdepasse", "пароль"),
     *("secret", "credential", "authorization", "apikey", "privatekey", "accesskey", "secretkey", "signingkey"),
@@ -80,10 +80,11 @@ _REMEMBERED: Final = 4096
 class Names:
     """The names that mark a value as secret: the built-in ones, and those that the application declares."""
 
-    def __init__(self, declared: Iterable[str], keep: Iterable[str]) -> None:
-        """`declared` are secret beside the built-in names; `keep` are not, whatever the built-in list says."""
-        self._declared = frozenset(_flat(name) for name in declared)
-        self._keep = frozenset(_flat(name) for name in keep)
+    def __init__(self, declared: Iterable[str]) -> None:
+        """`declared` are secret beside the built-in names; those after a minus sign are not, whatever the list says."""
+        given = [name.strip() for name in declared]
+        self._declared = frozenset(_flat(name) for name in given if not name.startswith("-")) - {""}
+        self._kept = frozenset(_flat(name) for name in given if name.startswith("-"))
         # Names come from code and repeat; how many are remembered is bounded all the same.
         self._remembered = lru_cache(maxsize=_REMEMBERED)(self._judged)
 
@@ -98,7 +99,7 @@ class Names:
         last = _flat(re.split(r"[.\[\]/]+", name.rstrip("]"))[-1])
         if flat in self._declared or last in self._declared:
             return Meaning.SECRET
-        if flat in self._keep or last in self._keep:
+        if flat in self._kept or last in self._kept:
             return Meaning.LABEL
         return _built_in(flat, [word.lower() for word in _WORDS.findall(name)] or [flat])
 

@@ -30,9 +30,9 @@ class Redactor:
 
     __slots__ = ("_names",)
 
-    def __init__(self, names: Iterable[str] = (), *, keep: Iterable[str] = ()) -> None:
-        """`names` of fields are secret beside the built-in ones; those in `keep` are not, whatever the list says."""
-        self._names = Names(names, keep)
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """`names` of fields are secret beside the built-in ones; a name after a minus sign (`-session_id`) is not."""
+        self._names = Names(names)
 
     def text(self, value: str) -> str:
         """`value` without its secrets: the same object where it has none, and cut after 64 Ki characters."""
@@ -112,7 +112,7 @@ class _Walk:
             return value
         text = _as_text(value)
         shown = _redacted(text, self._names, Meaning.PLAIN, "")
-        return value if shown == text and value.bit_length() < 64 else shown
+        return value if shown == text and -(2**63) <= value < 2**64 else shown
 
     def _container(self, name: str, value: _Mapping | _Sequence, depth: int) -> object:
         mark = id(value)

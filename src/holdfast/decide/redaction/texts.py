@@ -14,11 +14,12 @@ _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _EVERYDAY: Final = re.compile(
     rf"[A-Z]?(?:[a-z/_.{{}} ,]|-(?!-))*(?:(?<![0-9a-z]){_UUID}(?:[a-z/_.{{}}]|-(?![-0-9]))*)?"
     rf"|(?:/(?:[a-z_.-]{{1,40}}|\d{{1,8}}|[a-z]\d{{1,2}}|{_UUID}|$))+"
-    r"|[A-Z]{1,10}|[\d.]{1,15}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
+    r"|[A-Z]{1,10}|\d{1,11}|\d{1,6}\.\d{1,6}|\d{1,3}(?:\.\d{1,3}){3}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
 )
 _EVERYDAY_LENGTH: Final = 160
 _GAP: Final = "\"'`:=>([ \t"
 _OPENERS: Final = "\"'`([{<,;"
+_CUT: Final = re.compile(r"[=:&?,;]")
 _NAME: Final = re.compile(r"[\w.$-]+")
 _LONGEST_GAP: Final = 5
 _LOOKED_BACK: Final = 64
@@ -80,7 +81,7 @@ def _said_before(text: str, start: int, names: Names) -> tuple[Meaning, str] | N
     if not before or not 1 <= len(window) - len(before) <= _LONGEST_GAP:
         return None
     head, _, last = before.rpartition(" ")
-    last = last.lstrip(_OPENERS)
+    last = _CUT.split(last.lstrip(_OPENERS))[-1]
     if not _NAME.fullmatch(last):
         return None
     both = f"{head.rpartition(' ')[2].lstrip(_OPENERS)} {last}" if head else last

@@ -77,11 +77,22 @@ def is_said_nothing(value: str) -> bool:
 
 
 def closing_quote(text: str, start: int, quote: str, stop: int) -> int:
-    """Where the text that was opened by `quote` ends, `stop` at the latest: at a quote that is not escaped further."""
-    end = text.find(quote, start, stop)
-    while end > start and text[end - 1] == "\\" and text[end - 2] != "\\":
-        end = text.find(quote, end + 1, stop)
-    return end if end >= 0 else stop
+    """Where the text that `quote` opened ends, `stop` at the latest.
+
+    A quote with k backslashes before it, in a string in a string, is closed by one with as many; each quote inside the
+    text has 2k + 1, and each backslash before that 2 (k + 1) more.
+    """
+    sign, level = quote.lstrip("\\"), len(quote) - len(quote.lstrip("\\"))
+    position = start
+    while (end := text.find(sign, position, stop)) >= 0:
+        before = text[position:end]
+        backslashes = len(before) - len(before.rstrip("\\"))
+        if backslashes < level:
+            return end - backslashes  # the string around it ends
+        if (backslashes - level) // (level + 1) % 2 == 0:
+            return end - level
+        position = end + 1
+    return stop
 
 
 def _key(text: str, start: int, name: str) -> tuple[int, int] | None:
@@ -145,7 +156,7 @@ def _end_of_bare(text: str, start: int, stop: int) -> int:
 def _is_word(value: str, name: str, *, after_blank: bool) -> bool:
     """Whether a bare value is a word of a sentence (`password: must be ...`) or of a program (`password=password`)."""
     word = value.rstrip(",;.:!?)]}'\"").lower()
-    return (after_blank and word in _PROSE) or word == name.lower() or _CODE.match(value) is not None
+    return (after_blank and word in _PROSE) or value == name or _CODE.match(value) is not None
 
 
 def _is_number_of_tokens(name: str, value: str) -> bool:

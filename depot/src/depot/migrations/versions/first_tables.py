@@ -34,6 +34,7 @@ def upgrade() -> None:
         sqlite_autoincrement=True,  # the number of a deleted file is never given to another
     )
     op.create_index("ix_files_account_no", "files", ["account_no", "no"])
+    op.create_index("ix_files_account_no_state", "files", ["account_no", "state", "no"])
     op.create_index("ix_files_state", "files", ["state", "no"])
     op.create_table(
         "removals",
