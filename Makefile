@@ -28,6 +28,9 @@ check: .venv/test.done ## lint, types, import directions
 bench: .venv/bench.done ## measure what Holdfast costs, beside what people use today
 	$(BIN)/python bench/request_cost.py
 
+docs: .venv/test.done ## write the generated tables into the documentation
+	$(BIN)/python docs/tables.py
+
 setup: .venv/test.done ## build .venv whole
 
 lock: .venv/run.done ## write the locks in requirements/ anew
@@ -57,4 +60,4 @@ clean: ## remove .venv and what tests left
 	@$(UV) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help run test test-long check bench setup lock clean
+.PHONY: help run test test-long check bench docs setup lock clean

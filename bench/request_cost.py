@@ -8,7 +8,7 @@ second; the client and whoever reads the logs have another core. Sixteen kept-al
 whichever server has its turn is always busy. CPU time is the process's own clock, with all threads and children.
 Each turn is compared with bare FastAPI's turn beside it; shown are the median of all turns and, in brackets, the least
 and the greatest median of a round. "Core taken" is the share of the time in which the server was ready to run and
-somebody else's process had its core; that time is left out of the rates. On an idle machine there is none.
+another process had its core; that time is left out of the rates. On an idle machine there is none.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from typing import Final, NamedTuple
 
 APPS: Final = Path(__file__).with_suffix("")
 BARE: Final = "bare FastAPI"
+AIMED: Final = "holdfast run"
 CONNECTIONS: Final = 16
 WARM_UP_S: Final = 0.7
 TURN_S: Final = 0.3
@@ -56,7 +57,7 @@ def _uvicorn(app: str) -> tuple[str, ...]:
 CONTENDERS: Final = (
     Contender(BARE, _uvicorn("app:app"), logs=False),
     Contender("the least log line, as middleware", _uvicorn("floor:app"), logs=True),
-    Contender("holdfast run", (sys.executable, "-m", "holdfast", "run", "app:app"), logs=True),
+    Contender(AIMED, (sys.executable, "-m", "holdfast", "run", "app:app"), logs=True),
     Contender("Holdfast(app) on uvicorn", _uvicorn("held:app"), logs=True),
     Contender("the usual stack", _uvicorn("usual:app"), logs=True),
 )
@@ -70,7 +71,7 @@ class Turn(NamedTuple):
     cpu_us: float
     """Microseconds of CPU time per request."""
     taken: float
-    """The share of the time in which the server was ready to run, and somebody else's process had its core."""
+    """The share of the time in which the server was ready to run, and another process had its core."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ def _tree(pid: int) -> list[int]:
     """The process and all below it."""
     children: list[int] = []
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        children += map(int, (thread / "children").read_text().split())
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended
+            children += map(int, (thread / "children").read_text().split())
     return [pid, *itertools.chain.from_iterable(_tree(child) for child in children)]
 
 
@@ -172,7 +174,7 @@ class Spent(NamedTuple):
 
     @property
     def taken_s(self) -> float:
-        """How long other people's processes kept the main thread from running; its own other threads do not count."""
+        """How long other processes kept the main thread from running; the server's own threads do not count."""
         return max(0.0, self.waited_s - (self.cpu_s - self.main_s))
 
 
@@ -342,14 +344,12 @@ def spread(found: Results, name: str, value: Callable[[Turn, Turn], float]) -> S
     return Spread(statistics.median(itertools.chain.from_iterable(rounds)), min(medians), max(medians))
 
 
-def ratio(found: Results, name: str) -> Spread:
-    """Of bare FastAPI's rate."""
-    return spread(found, name, lambda one, bare: one.rate / bare.rate)
+def _ratio(one: Turn, bare: Turn) -> float:
+    return one.rate / bare.rate
 
 
-def more_cpu_us(found: Results, name: str) -> Spread:
-    """Microseconds of CPU per request more than bare FastAPI takes."""
-    return spread(found, name, lambda one, bare: one.cpu_us - bare.cpu_us)
+def _more_cpu_us(one: Turn, bare: Turn) -> float:
+    return one.cpu_us - bare.cpu_us
 
 
 def table(found: Results) -> str:
@@ -361,9 +361,9 @@ def table(found: Results) -> str:
     for name in found:
         cells = (
             spread(found, name, lambda one, _: one.rate).shown(",.0f"),
-            ratio(found, name).shown(".3f"),
+            spread(found, name, _ratio).shown(".3f"),
             spread(found, name, lambda one, _: one.cpu_us).shown(",.1f"),
-            more_cpu_us(found, name).shown(",.1f"),
+            spread(found, name, _more_cpu_us).shown(",.1f"),
             f"{spread(found, name, lambda one, _: one.taken).median:.0%}",
         )
         rows.append(f"| {name} | {' | '.join(cells)} |")
@@ -373,8 +373,8 @@ def table(found: Results) -> str:
 def verdict(found: Results, name: str) -> str:
     """How far `name` is from what is aimed at."""
     return (
-        f"{name}: {ratio(found, name).median:.1%} of bare FastAPI's rate (aim: at least {AIM_RATE:.0%}), "
-        f"{more_cpu_us(found, name).median:,.1f} µs of CPU more per request (aim: at most {AIM_CPU_US:.0f})"
+        f"{name}: {spread(found, name, _ratio).median:.1%} of bare FastAPI's rate (aim: at least {AIM_RATE:.0%}), "
+        f"{spread(found, name, _more_cpu_us).median:,.1f} µs of CPU more per request (aim: at most {AIM_CPU_US:.0f})"
     )
 
 
@@ -384,18 +384,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two rounds of one second")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--only", default="", help="words of the names of contenders beside bare, separated by commas")
+    parser.add_argument("--only", default="", help="parts of the names of contenders, separated by commas")
     options = parser.parse_args()
     rounds, seconds = (2, 1.0) if options.quick else (options.rounds, options.seconds)
-    words = options.only.split(",")
-    contenders = [one for one in CONTENDERS if one.name == BARE or any(word in one.name for word in words)]
+    contenders = [one for one in CONTENDERS if one.name == BARE or any(map(one.name.count, options.only.split(",")))]
     cores = _cores()
     os.sched_setaffinity(0, {cores.client})
     found = alternate(rounds, seconds, cores, contenders)
     print(table(found), end="\n\n")
-    for contender in contenders:
-        if "oldfast" in contender.name:
-            print(verdict(found, contender.name))
+    if AIMED in found:
+        print(verdict(found, AIMED))
 
 
 if __name__ == "__main__":

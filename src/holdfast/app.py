@@ -1,5 +1,6 @@
 """`Holdfast(app)`: every part around an ASGI application, in the one order that is written here."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import reduce
@@ -45,13 +46,14 @@ class Holdfast:
         if own_logs and logs.installed() is None:
             logs.configure(load(logs.LogSettings))
         leak_settings = load(LeakSettings)
-        checks = _pings(resources) if resources is not None else None
+        self.checks = _pings(resources) if resources is not None else None
+        """Asks the resources whether they are well; None where there are none."""
         # THE order, outermost first.
         layers: list[Callable[[ASGIApp], ASGIApp]] = [
             lambda app: lifespan.layer(app, _opened(resources, leak_settings), self._started, self._ended),
             lambda app: context.layer(app, settings),
             lambda app: logs.layer(app, logs.tell),
-            lambda app: probes.layer(app, self._state, checks),
+            lambda app: probes.layer(app, self._state, self.checks),
             problems.layer,
         ]
         self.layered: ASGIApp = reduce(lambda inner, layer: layer(inner), reversed(layers), app)
@@ -83,6 +85,9 @@ async def _opened(resources: Resources | None, leak_settings: LeakSettings) -> A
         if resources is not None:
             await stack.enter_async_context(resources)
         yield
+    installed = logs.installed()
+    if installed is not None:  # a server may end the process by a signal right after, and with it what is queued
+        await asyncio.to_thread(installed.pipe.flush)
 
 
 def _pings(resources: Resources) -> Callable[[], Awaitable[Mapping[str, bool]]]:

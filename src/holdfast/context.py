@@ -33,7 +33,11 @@ class ContextSettings(Settings, prefix="HOLDFAST", title="context"):
 
     trusted_proxies: Annotated[
         tuple[str, ...],
-        option("Addresses or networks (10.0.0.0/8) of the proxies that are believed about the client and the trace."),
+        option(
+            "Addresses or networks (10.0.0.0/8) of the proxies that are believed about the client and the trace.",
+            pattern=r"[0-9A-Fa-f:.]+(/\d{1,3})?",
+            pattern_words="an address, or a network such as 10.0.0.0/8",
+        ),
     ] = ()
 
 

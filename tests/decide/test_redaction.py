@@ -39,7 +39,7 @@ JWT = f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI3In0.{drawn(43)}"
     "api_key apiKey X-Api-Key APIKEY token access_token refreshToken csrf-token authorization Proxy-Authorization "
     "cookie Set-Cookie session session_id PHPSESSID private_key AWS_SECRET_ACCESS_KEY credit_card cardNumber cvv ssn "
     "iban email user_email phone date_of_birth pin otp credentials user[password] user%5Bpassword%5D "
-    "input_value".split(),
+    "input_value token_value token2 password_1 auth_header accessTokenString".split(),
 )
 def test_a_field_with_a_secret_name_is_redacted_whatever_its_case_and_separators(name):
     assert REDACTOR.fields({name: "plain words"}) == {name: "[redacted:field]"}

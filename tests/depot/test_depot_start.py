@@ -63,7 +63,7 @@ sys.stdin.readline()
 migrate(sys.argv[1], pathlib.Path(sys.argv[2]))
 """
     arguments = [sys.executable, "-c", script, str(tmp_path / "depot.sqlite"), str(tmp_path / "lock")]
-    workers = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    workers = [subprocess.Popen(arguments, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     for worker in workers:
         assert worker.stdin
         worker.stdin.write("go\n")

@@ -1,17 +1,19 @@
 """The webhook: told when a file is done, swapped for another object, slow, broken, gone; and the upload never minds."""
 
+import asyncio
 import contextlib
 import json
+import logging
 import queue
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2
 import pytest
-from running import free_port, wait_until
+from running import free_port
 
 from depot.answers import FileOut
 from depot.app import create_app
@@ -34,29 +36,37 @@ class Recorder:
         self.told.append(file)
 
 
+@contextlib.asynccontextmanager
+async def depot_here(folder, monkeypatch, **environ: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """The depot in this process, and a client of it."""
+    for name, value in {"DEPOT_DATA": str(folder), "DEPOT_FIRST_TOKEN": "token", **environ}.items():
+        monkeypatch.setenv(name, value)
+    async with resources:
+        transport = httpx2.ASGITransport(Holdfast(create_app(), own_logs=False))
+        headers = {"authorization": "Bearer token"}
+        async with httpx2.AsyncClient(transport=transport, base_url="http://depot", headers=headers) as client:
+            yield client
+
+
+async def send_good_and_bad(client: httpx2.AsyncClient) -> None:
+    for name, content in (("good.csv", b"a,b\n1,2\n3\n"), ("bad.csv", bytes(100))):
+        assert (await client.post("/api/files", params={"name": name}, content=content)).status_code == 201
+
+
 @pytest.mark.anyio
 async def test_another_object_can_take_the_webhooks_place(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("DEPOT_DATA", str(tmp_path))
-    monkeypatch.setenv("DEPOT_FIRST_TOKEN", "token")
     recorder = Recorder()
     with resources.override(Herald, recorder):
-        async with resources:
-            transport = httpx2.ASGITransport(Holdfast(create_app(), own_logs=False))
-            headers = {"authorization": "Bearer token"}
-            async with httpx2.AsyncClient(transport=transport, base_url="http://depot", headers=headers) as client:
-                for name in ("good.csv", "bad.csv"):
-                    content = b"a,b\n1,2\n" if name == "good.csv" else bytes(100)
-                    assert (await client.post("/api/files", params={"name": name}, content=content)).status_code == 201
-                await told(recorder, 2)
-    assert {(file.name, file.state, file.records) for file in recorder.told} == {
-        ("good.csv", "ready", 1),
-        ("bad.csv", "failed", 0),
+        async with depot_here(tmp_path, monkeypatch) as client:
+            await send_good_and_bad(client)
+            await told(recorder, 2)
+    assert {(file.name, file.state, file.records, file.problems_total) for file in recorder.told} == {
+        ("good.csv", "ready", 1, 1),
+        ("bad.csv", "failed", 0, 1),
     }
 
 
 async def told(recorder: Recorder, count: int) -> None:
-    import asyncio
-
     async with asyncio.timeout(10):
         while len(recorder.told) < count:
             await asyncio.sleep(0.01)
@@ -91,14 +101,18 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
 
-def test_a_real_service_is_told_of_files_that_are_ready_or_have_failed(start) -> None:
-    with service() as (url, got), start(DEPOT_WEBHOOK_URL=url) as depot:
-        good, bad = depot.send("good.csv", "a,b\n1,2\n3\n"), depot.send("bad.csv", bytes(100))
-        notices = {notice["event"]: notice["file"] for notice in (got.get(timeout=10), got.get(timeout=10))}
-        assert notices == {"file.ready": depot.file(good["id"]), "file.failed": depot.file(bad["id"])}
-        wait_until(lambda: len(depot.running.events("webhook answered")) == 2, "two answers in the log")
-        depot.stop()
-        assert "s3cr3t-of-the-hook" not in "".join(depot.running.output + depot.running.errors)
+@pytest.mark.anyio
+async def test_a_real_service_is_told_and_its_address_is_not_logged(tmp_path, monkeypatch, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    with service() as (url, got):
+        async with depot_here(tmp_path, monkeypatch, DEPOT_WEBHOOK_URL=url) as client:
+            await send_good_and_bad(client)
+            notices = [await asyncio.to_thread(got.get, timeout=10) for _ in range(2)]
+            files = (await client.get("/api/files")).json()["items"]
+    assert sorted(notice["event"] for notice in notices) == ["file.failed", "file.ready"]
+    assert sorted((notice["file"] for notice in notices), key=lambda file: file["name"]) == files
+    assert [record.message for record in caplog.records].count("webhook answered") == 2
+    assert "s3cr3t-of-the-hook" not in caplog.text
 
 
 def test_a_service_that_is_cut_off_neither_fails_an_upload_nor_holds_one_up(start) -> None:

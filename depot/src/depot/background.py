@@ -96,13 +96,17 @@ class Background:
 
     async def _tidy_unknown(self, names: Iterable[str]) -> None:
         for name in await self._database.read(_unknown, names):
-            lock = await offload.thread(self._blobs.lock, name)
-            if lock is None:
-                continue  # an upload that is about to be known
-            with lock:
-                if await self._database.read(_unknown, [name]):  # it may have become known before the lock was ours
-                    await offload.thread(self._blobs.remove, name)
-                    logger.info("forsaken file removed", extra={"file_id": name})
+            with contextlib.suppress(FileNotFoundError):  # another process may be tidying up too
+                await self._tidy_one(name)
+
+    async def _tidy_one(self, name: str) -> None:
+        lock = await offload.thread(self._blobs.lock, name)
+        if lock is None:
+            return  # an upload that is about to be known
+        with lock:
+            if await self._database.read(_unknown, [name]):  # it may have become known before the lock was ours
+                await offload.thread(self._blobs.remove, name)
+                logger.info("forsaken file removed", extra={"file_id": name})
 
 
 # -- what happens in the database --

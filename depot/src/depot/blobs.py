@@ -18,7 +18,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncGenerator, Generator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -87,8 +87,9 @@ class Blobs:
             for entry in entries:
                 if _WHOLE.fullmatch(entry.name):
                     yield entry.name
-                elif _PART.fullmatch(entry.name) and entry.stat().st_mtime < oldest:
-                    _remove_if_forsaken(Path(entry.path))
+                elif _PART.fullmatch(entry.name):
+                    with suppress(FileNotFoundError):  # it may be whole by now
+                        _remove_if_forsaken(Path(entry.path), oldest)
 
 
 class Arriving:
@@ -180,9 +181,9 @@ def _lock(file: BinaryIO) -> bool:
     return True
 
 
-def _remove_if_forsaken(path: Path) -> None:
+def _remove_if_forsaken(path: Path, oldest: float) -> None:
     with path.open("rb") as file:
-        if _lock(file):
+        if os.fstat(file.fileno()).st_mtime < oldest and _lock(file):  # a new one may be about to be locked
             path.unlink(missing_ok=True)
 
 

@@ -14,7 +14,7 @@ class DepotSettings(Settings, prefix="DEPOT", title="depot"):
         str | None,
         option(
             "The database, as SQLAlchemy writes it: sqlite:///PATH.",
-            pattern=r"sqlite(\+aiosqlite)?:///[^:?].*",
+            pattern=r"sqlite:///[^:?][^?]*",
             default="depot.sqlite in the data folder",
         ),
     ] = None

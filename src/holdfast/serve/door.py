@@ -25,6 +25,7 @@ from holdfast.problems import Refusal
 from holdfast.serve.cycle import Cycle
 
 _CLOSE: Final = (b"connection", b"close")
+_SHOWN_PATH: Final = 200
 _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
     kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, UriTooLong)
 }
@@ -270,7 +271,7 @@ class Door(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + refusal.body(request_id))
 
     def _log(self, refusal: Refusal, request_id: str) -> None:
-        scope = cast("dict[str, Any]", self.scope or {})
+        began = self.scope is not None  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
         logs.tell(
             RequestFinished(
                 at=time.time(),
@@ -280,8 +281,8 @@ class Door(HttpToolsProtocol):
                 trace_link=None,
                 client=self.client[0] if self.client else None,
                 kind="http",
-                method=scope.get("method", ""),
-                path=scope.get("path", ""),
+                method=self.parser.get_method().decode("latin-1") if began else "",
+                path=self.url.partition(b"?")[0][:_SHOWN_PATH].decode("latin-1") if began else "",
                 query="",
                 route=None,
                 status=refusal.status,

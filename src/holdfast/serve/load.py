@@ -44,35 +44,39 @@ def find(name: str) -> ASGIApp:
 
 
 def _offers(names: dict[str, object]) -> str:
-    likely = [name for name, value in names.items() if not name.startswith("_") and _is_asgi(value)]
+    likely = [
+        name
+        for name, value in names.items()
+        if not name.startswith("_") and _is_asgi(value) and _takes(value) == 3
+    ]
     return f"Perhaps {' or '.join(likely)} is meant." if likely else ""
 
 
 def _is_asgi(value: object) -> bool:
     if inspect.isclass(value) or not callable(value):
         return False
-    call = value if inspect.isfunction(value) else vars(type(value)).get("__call__")
+    call = value if inspect.isfunction(value) else inspect.getattr_static(type(value), "__call__", None)
     return inspect.iscoroutinefunction(call)
 
 
 def _checked(name: str, found: object) -> ASGIApp:
     if not callable(found):
         raise AppNotFound(f"{name!r} is a {type(found).__name__}, which cannot be called.")
-    if _is_asgi(found) or not _takes_two(found):
+    if _is_asgi(found) or _takes(found) != 2:
         return cast("ASGIApp", found)
     raise AppNotFound(
-        f"{name!r} looks like a WSGI application, which is not served.",
-        # Django: its asgi.py; Flask: asgiref's WsgiToAsgi
+        f"{name!r} looks like a WSGI application, which is not served: name the application in Django's asgi.py, "
+        "or wrap Flask's with asgiref.wsgi.WsgiToAsgi."
     )
 
 
-def _takes_two(found: Callable[..., object]) -> bool:
+def _takes(found: object) -> int:
+    """How many positional parameters something callable takes; -1 where that cannot be known."""
     try:
-        parameters = inspect.signature(found).parameters.values()
+        parameters = inspect.signature(cast("Callable[..., object]", found)).parameters.values()
     except (TypeError, ValueError):
-        return False
-    positional = [p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}]
-    return len(positional) == 2
+        return -1
+    return len([p for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}])
 
 
 def wrap(app: ASGIApp, settings: ContextSettings) -> Holdfast:

@@ -17,6 +17,7 @@ class ServerSettings(Settings, prefix="HOLDFAST", title="server"):
         option(
             "HOST:PORT on which /-/live and /-/ready are answered too; empty: only beside the application.",
             pattern=r"|.*:\d{1,5}",
+            pattern_words="HOST:PORT",
         ),
     ] = ""
 

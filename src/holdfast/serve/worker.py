@@ -116,7 +116,7 @@ async def _live(plan: Plan, app: Holdfast, server: Server, sockets: list[socket.
         _LOG.info("serving", extra={"at": names, "app": plan.app, "observe": plan.server.observe})
 
     server.on_listening = say if alone else _tell_supervisor(plan.channel, server)
-    async with health.listening(address, lambda: (app.lifecycle.state, app.lifecycle.standing)):
+    async with health.listening(address, lambda: (app.lifecycle.state, app.lifecycle.standing), app.checks):
         await server.serve(sockets)
 
 

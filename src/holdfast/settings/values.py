@@ -21,6 +21,7 @@ class Limits:
     lt: float | None = None
     min_length: int | None = None
     pattern: str | None = None
+    pattern_words: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def _limits(limits: Limits, *, many: bool) -> str:
     if limits.min_length and not many:
         words.append(f"of at least {limits.min_length} character{'s' * (limits.min_length > 1)}")
     if limits.pattern is not None:
-        words.append(f"that match{'es' * (not many)} {limits.pattern}")
+        words.append(f"that match{'es' * (not many)} {limits.pattern_words or limits.pattern}")
     return f" {' and '.join(words)}" if words else ""
 
 

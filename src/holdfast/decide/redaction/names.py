@@ -38,7 +38,7 @@ _AT_THE_END: Final = (
 )
 _LAST_WORD: Final = frozenset(
     """
-    pass pin otp totp auth creds cred session sig signature ssn iban cvv cvv2 cvc csc email emails mail phone
+    pass pin otp totp auth creds cred session sig signature ssn iban cvv cvc csc email emails mail phone
     mobile msisdn dob birthdate birthday bearer authentication senha
     """.split()
 )
@@ -55,7 +55,7 @@ _TELLS_OF: Final = frozenset(
 )
 _LABEL_WORD: Final = frozenset(
     """
-    id ids uuid guid etag hash digest sha sha1 sha256 sha384 sha512 md5 crc crc32 checksum integrity fingerprint
+    id ids uuid guid etag hash digest sha md crc checksum integrity fingerprint
     version revision commit rev cursor offset file filename directory dir trace span traceparent parent slug node
     host hostname module function logger event source tag ref nonce thumbprint container image
     """.split()
@@ -69,6 +69,11 @@ _PLACE: Final = frozenset(
     memo dictionary json column field answer registry dedupe deduplication
     """.split()
 )
+# At the end of a name these change nothing: token_value and auth_header are what token and auth are.
+_SAYS_NOTHING: Final = frozenset(
+    "value values string str text plain raw new old current prod live test b64 base64 header".split()
+)
+_DIGITS: Final = "0123456789"
 _NO_SECRETS: Final = re.compile(r"secretar|passwordless|cookiecutter")
 _WHOLE: Final = frozenset(("sid", "connectsid"))
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|[^\W\d_]+")
@@ -101,16 +106,21 @@ class Names:
             return Meaning.SECRET
         if flat in self._kept or last in self._kept:
             return Meaning.LABEL
-        return _built_in(flat, [word.lower() for word in _WORDS.findall(name)] or [flat])
+        words = [word.lower() for word in _WORDS.findall(name)] or [flat]
+        meaning = _built_in(words)
+        while meaning is Meaning.PLAIN and len(words) > 1 and words[-1] in _SAYS_NOTHING:
+            words.pop()
+            meaning = _built_in(words)
+        return meaning
 
 
 def _flat(name: str) -> str:
     return _SEPARATORS.sub("", name).lower()
 
 
-def _built_in(flat: str, words: list[str]) -> Meaning:
-    last = words[-1]
-    flat = _NO_SECRETS.sub("", flat)
+def _built_in(words: list[str]) -> Meaning:
+    last = words[-1].rstrip(_DIGITS)
+    flat = _NO_SECRETS.sub("", "".join(words)).rstrip(_DIGITS)
     if flat.endswith(_NOT_TOKENS):
         return Meaning.LABEL
     if last in _TELLS_OF and not flat.endswith(("sessionid", "taxid", "nationalid")):

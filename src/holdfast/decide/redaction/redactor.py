@@ -14,6 +14,7 @@ _LONGEST: Final = 64 * 1024
 _BEYOND: Final = 4 * 1024  # read past the cut, so that a secret that lies across it is recognised
 _DEEPEST: Final = 24
 _MOST_VALUES: Final = 4_000
+_NO_KEY: Final = 14  # no vendor's key is as short
 _PLAIN_NUMBER: Final = 10**12  # card numbers are longer
 _FIELD: Final = "[redacted:field]"
 _UNREADABLE: Final = "[redacted:unreadable]"
@@ -82,7 +83,8 @@ class _Walk:
         beside = _named_beside(values, self._names) if len(values) > 1 else None
         for key, value in islice(values.items(), self._left):
             name = key if type(key) is str else _as_text(key)
-            shown = name if is_everyday(name) else _redacted(name, self._names, Meaning.PLAIN, "")
+            plain = (len(name) < _NO_KEY and name.isidentifier()) or is_everyday(name)
+            shown = name if plain else _redacted(name, self._names, Meaning.PLAIN, "")
             if shown in told:
                 shown = f"{shown} ({len(told)})"
             told[shown] = _FIELD if name == beside else self._value(name, value, depth)

@@ -14,6 +14,7 @@ _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _EVERYDAY: Final = re.compile(
     rf"[A-Z]?(?:[a-z/_.{{}} ,]|-(?!-))*(?:(?<![0-9a-z]){_UUID}(?:[a-z/_.{{}}]|-(?![-0-9]))*)?"
     rf"|(?:/(?:[a-z_.-]{{1,40}}|\d{{1,8}}|[a-z]\d{{1,2}}|{_UUID}|$))+"
+    rf"|(?:user|account|admin|tenant|team|org|group|role|service|job|task|worker|file|order|item|id):(?:\d{{1,11}}|{_UUID})"
     r"|[A-Z]{1,10}|\d{1,11}|\d{1,6}\.\d{1,6}|\d{1,3}(?:\.\d{1,3}){3}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
 )
 _EVERYDAY_LENGTH: Final = 160
