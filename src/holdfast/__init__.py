@@ -12,7 +12,7 @@ from holdfast import problems as problems
 from holdfast import resources as resources
 from holdfast import settings as settings
 from holdfast.app import Holdfast
-from holdfast.context import RequestContext, current, set_action, set_actor
+from holdfast.context import RequestContext, continuing, current, set_action, set_actor
 from holdfast.errors import (
     BadRequest,
     Conflict,
@@ -67,6 +67,7 @@ __all__ = [
     "UpstreamTimeout",
     "UriTooLong",
     "context",
+    "continuing",
     "current",
     "draining",
     "errors",

@@ -140,6 +140,9 @@ def review(files: tuple[str, ...]) -> int:
 
     FILE may be compressed (.gz); without FILE, or for -, standard input is read. Exit code 1: something was found.
     """
+    from holdfast.decide.redaction import Redactor  # noqa: PLC0415 - as above
+    from holdfast.logs import LogSettings  # noqa: PLC0415 - as above
     from holdfast.logs.review import review_files  # noqa: PLC0415 - a command loads what it needs
+    from holdfast.settings import load  # noqa: PLC0415 - as above
 
-    return review_files(list(files or ("-",)), sys.stdout)
+    return review_files(list(files or ("-",)), sys.stdout, Redactor(load(LogSettings).redact))

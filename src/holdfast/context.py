@@ -7,7 +7,8 @@ in a copy of the context, is seen by the line that is written at the end.
 import re
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Final
 
@@ -93,7 +94,7 @@ class RequestContext:
 
     @property
     def kind(self) -> str:
-        """`http` or `websocket`."""
+        """`http`, `websocket`, or `continued` for work that goes on after its request."""
         return self.scope["type"]
 
     @property
@@ -146,6 +147,26 @@ def set_action(action: str) -> None:
     record = _current.get()
     if record is not None:
         record.action = action
+
+
+@contextmanager
+def continuing(request_id: str | None) -> Generator[None]:
+    """Carry the ID of a request in work that goes on after it, here or in another process.
+
+    Lines that are logged in the block are found under the ID. Resources of the request are not to be had: it is over.
+    Without an ID the block is as any other.
+    """
+    if request_id is None:
+        yield
+        return
+    scope: Scope = {"type": "continued", "path": "", "query_string": b"", "headers": []}
+    record = RequestContext(scope, request_id, Gone())
+    record.over = True
+    token = _current.set(record)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def route_of(scope: Scope) -> str | None:

@@ -202,9 +202,7 @@ class _Answer:
         record = current()
         if record is not None:
             record.error = error
-        known = isinstance(error, HoldfastError)
-        if not known or error.status >= 500:
-            _log_exception(error)
+        log_failure(error)
         if self.begun and (record is None or record.status):
             raise _Cut from error
         await self._replace(error if isinstance(error, HoldfastError) else Unforeseen())
@@ -223,7 +221,7 @@ async def _guarded_websocket(app: ASGIApp, scope: Scope, receive: Receive, send:
         await app(scope, receive, send)
     except Exception as error:  # noqa: BLE001 - as for HTTP
         record = current()
-        _log_exception(error)
+        log_failure(error)
         if record is not None:
             record.error = error
         if record is None or not record.ended:
@@ -239,8 +237,10 @@ async def _end_websocket(scope: Scope, send: Send, *, accepted: bool) -> None:
     await send({"type": "websocket.http.response.body", "body": made.body})
 
 
-def _log_exception(error: Exception) -> None:
-    _LOG.error("the application raised an exception", exc_info=error)
+def log_failure(error: Exception) -> None:
+    """Log an exception with its traceback, unless it is an error of ours that the caller can mend."""
+    if not isinstance(error, HoldfastError) or error.status >= 500:
+        _LOG.error("the application raised an exception", exc_info=error)
 
 
 def is_logged(error: BaseException) -> bool:

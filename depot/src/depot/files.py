@@ -20,7 +20,7 @@ from depot.models import Account, File, Removal, now
 from depot.names import disposition, kept_name
 from depot.resources import Db, Store, Work
 from depot.uploads import receive
-from holdfast import BadRequest, NotFound, RangeNotSatisfiable, offload, set_action
+from holdfast import BadRequest, NotFound, RangeNotSatisfiable, current, offload, set_action
 
 router = APIRouter(prefix="/api/files", tags=["files"])
 
@@ -61,7 +61,16 @@ async def upload(
 
 
 def _add(session: Session, account: Account, name: str, stored: Stored) -> File:
-    file = File(id=stored.id, account_no=account.no, name=name, size=stored.size, sha256=stored.sha256, created=now())
+    request = current()
+    file = File(
+        id=stored.id,
+        account_no=account.no,
+        name=name,
+        size=stored.size,
+        sha256=stored.sha256,
+        created=now(),
+        request_id=request and request.id,  # so that what happens to the file later is found under it too
+    )
     session.add(file)
     note(session, account, "file.upload", file)
     return file

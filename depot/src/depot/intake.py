@@ -26,7 +26,7 @@ from depot.database import Database
 from depot.models import FAILED, READING, READY, STORED, File
 from depot.reading import Problems, Record, Unreadable, read
 from depot.webhook import Herald
-from holdfast import HoldfastError, offload
+from holdfast import HoldfastError, continuing, offload
 
 _CANDIDATES: Final = 16
 _UNREAD: Final = (STORED, READING)
@@ -42,6 +42,8 @@ class Claim:
     id: str
     name: str
     path: Path
+    request_id: str | None
+    """The request that sent it: the log tells of the reading under the same ID."""
     again: bool
     """Whether someone began to read it before."""
     lock: BinaryIO
@@ -68,18 +70,21 @@ class Intake:
         claim = await self._claim()
         if claim is None:
             return False
+        with claim.lock, continuing(claim.request_id):
+            await self._read_and_tell(claim)
+        return True
+
+    async def _read_and_tell(self, claim: Claim) -> None:
         started = time.monotonic()
-        with claim.lock:
-            try:
-                file = await self._read(claim)
-            except Deleted:
-                logger.info("file deleted while it was read", extra={"file_id": claim.id})
-                return True
+        try:
+            file = await self._read(claim)
+        except Deleted:
+            logger.info("file deleted while it was read", extra={"file_id": claim.id})
+            return
         seconds = round(time.monotonic() - started, 3)
         counts = {"records": file.records, "problems": file.problems_total, "seconds": seconds}
         logger.info("file read", extra={"file_id": file.id, "state": file.state, **counts})
         self._herald.tell(FileOut.of(file))
-        return True
 
     async def _claim(self) -> Claim | None:
         for file_no, file_id in await self._database.read(_unread):
@@ -149,7 +154,7 @@ def _begin(session: Session, file_no: int, path: Path, lock: BinaryIO) -> Claim 
         return None
     again = file.state == READING
     file.state, file.records = READING, 0
-    return Claim(file.no, file.id, file.name, path, again, lock)
+    return Claim(file.no, file.id, file.name, path, file.request_id, again, lock)
 
 
 def _lose(session: Session, file_no: int) -> None:

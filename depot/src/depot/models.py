@@ -54,6 +54,7 @@ class File(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str]
     created: Mapped[str]
+    request_id: Mapped[str | None]
     state: Mapped[str] = mapped_column(default=STORED)
     records: Mapped[int] = mapped_column(default=0)
     problems: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 import httpx2
 
 from depot.answers import FileOut
+from holdfast import continuing, current
 
 _DEADLINE_S: Final = 10.0
 _LAST_CALL_S: Final = 2.0
@@ -46,7 +47,7 @@ class Webhook:
         self._client = client
         self._url = url
         self._deadline_s = deadline_s
-        self._line: asyncio.Queue[FileOut] = asyncio.Queue(_LINE)
+        self._line: asyncio.Queue[tuple[FileOut, str | None]] = asyncio.Queue(_LINE)
 
     @asynccontextmanager
     async def sending(self) -> AsyncGenerator[None]:
@@ -66,16 +67,18 @@ class Webhook:
 
     def tell(self, file: FileOut) -> None:
         """Put a notice in line; where the line is too long it is dropped, and that is logged."""
+        request = current()
         try:
-            self._line.put_nowait(file)
+            self._line.put_nowait((file, request and request.id))
         except asyncio.QueueFull:
             logger.warning("webhook notice dropped", extra={"file_id": file.id})
 
     async def _send_on(self) -> None:
         while True:
-            file = await self._line.get()
+            file, request_id = await self._line.get()
             try:
-                await self._send(file)
+                with continuing(request_id):
+                    await self._send(file)
             finally:
                 self._line.task_done()
 

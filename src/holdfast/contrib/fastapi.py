@@ -12,8 +12,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 
-from holdfast.errors import Invalid
-from holdfast.problems import problem
+from holdfast.errors import HoldfastError, Invalid, Unforeseen
+from holdfast.problems import log_failure, problem
 from holdfast.resources import Resources
 
 T = TypeVar("T")
@@ -79,12 +79,13 @@ _SCHEMA: Final[Mapping[str, object]] = {
 
 
 def problem_details(app: FastAPI) -> None:
-    """Answer what FastAPI finds invalid with a problem document, and say so in the OpenAPI document.
+    """Answer what FastAPI finds invalid, and errors of ours, with problem documents; OpenAPI says so too.
 
     The document names each fault and where it is, and never repeats what was sent: FastAPI's own answer does, and that
     may be a password.
     """
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HoldfastError, _ours)
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -97,7 +98,17 @@ def problem_details(app: FastAPI) -> None:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     errors: Sequence[Mapping[str, Any]] = error.errors() if isinstance(error, RequestValidationError) else ()
-    made = problem(Invalid(errors=[_fault(found) for found in errors]), request.scope)
+    return _response(Invalid(errors=[_fault(found) for found in errors]), request)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    """An error of ours, on a server or in a test client without Holdfast around the application."""
+    log_failure(error)
+    return _response(error if isinstance(error, HoldfastError) else Unforeseen(), request)
+
+
+def _response(error: HoldfastError, request: Request) -> Response:
+    made = problem(error, request.scope)
     response = Response(made.body, made.status)
     response.raw_headers = made.headers
     return response

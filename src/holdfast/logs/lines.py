@@ -135,7 +135,7 @@ def exception_fields(error: BaseException, redactor: Redactor, *, show_locals: b
     if show_locals:
         frames = list(traceback.walk_tb(error.__traceback__))
         if frames:
-            shown = {name: _shown(value) for name, value in frames[-1][0].f_locals.items()}
+            shown = {name: _shown(value, redactor) for name, value in frames[-1][0].f_locals.items()}
             fields["locals"] = redactor.fields(shown)
     return fields
 
@@ -147,10 +147,10 @@ def _message(error: BaseException) -> str:
         return f"<str() of the exception raised {type(broken).__name__}>"
 
 
-def _shown(value: object) -> object:
+def _shown(value: object, redactor: Redactor) -> object:
     if isinstance(value, dict | list | tuple):
         return cast("object", value)  # looked through by name
     try:
-        return repr(value)[:_LOCAL_CHARS]
+        return redactor.text(repr(value))[:_LOCAL_CHARS]  # cut only after: half a secret is not recognised
     except Exception:  # noqa: BLE001 - as above
         return f"<{type(value).__name__}>"

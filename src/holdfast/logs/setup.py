@@ -30,7 +30,8 @@ class LogSettings(Settings, prefix="HOLDFAST_LOG", title="log"):
         option("json: one object a line. console: for people. auto: console on a terminal, else json."),
     ] = "auto"
     redact: Annotated[
-        tuple[str, ...], option("Names of fields that are redacted beside the built-in ones, separated by commas.")
+        tuple[str, ...],
+        option("Names of fields that are redacted beside the built-in ones; with a minus before it one is lifted."),
     ] = ()
     locals: Annotated[
         bool, option("Whether an exception's line shows the variables of the function it was raised in, redacted.")

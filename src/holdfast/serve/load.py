@@ -45,9 +45,7 @@ def find(name: str) -> ASGIApp:
 
 def _offers(names: dict[str, object]) -> str:
     likely = [
-        name
-        for name, value in names.items()
-        if not name.startswith("_") and _is_asgi(value) and _takes(value) == 3
+        name for name, value in names.items() if not name.startswith("_") and _is_asgi(value) and _takes(value) == 3
     ]
     return f"Perhaps {' or '.join(likely)} is meant." if likely else ""
 
@@ -62,8 +60,10 @@ def _is_asgi(value: object) -> bool:
 def _checked(name: str, found: object) -> ASGIApp:
     if not callable(found):
         raise AppNotFound(f"{name!r} is a {type(found).__name__}, which cannot be called.")
-    if _is_asgi(found) or _takes(found) != 2:
+    if _is_asgi(found) or _takes(found) in {3, -1}:
         return cast("ASGIApp", found)
+    if _takes(found) != 2:
+        raise AppNotFound(f"{name!r} is not called with scope, receive and send, so it is no ASGI application.")
     raise AppNotFound(
         f"{name!r} looks like a WSGI application, which is not served: name the application in Django's asgi.py, "
         "or wrap Flask's with asgiref.wsgi.WsgiToAsgi."

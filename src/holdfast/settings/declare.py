@@ -59,9 +59,9 @@ def option(
 
     `doc` is one sentence for the operator, with the unit. A number is kept to `ge` <= value <= `le` and
     `gt` < value < `lt`; a text or secret to `min_length` characters and, as a whole, to the regular expression
-    `pattern`, which `pattern_words` says in words; a list to `min_length` items, and each item to the rest. `choices` are the only values allowed.
-    `also` is a second variable, read when the first is not set. `default` describes a default that differs from
-    machine to machine, for the documentation.
+    `pattern`, which `pattern_words` says in words; a list to `min_length` items, and each item to the rest.
+    `choices` are the only values allowed. `also` is a second variable, read when the first is not set. `default`
+    describes a default that differs from machine to machine, for the documentation.
     """
     return Option(doc, Limits(ge, gt, le, lt, min_length, pattern, pattern_words), tuple(choices), also, default)
 

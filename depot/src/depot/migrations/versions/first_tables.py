@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger, nullable=False),
         sa.Column("sha256", sa.String, nullable=False),
         sa.Column("created", sa.String, nullable=False),
+        sa.Column("request_id", sa.String),
         sa.Column("state", sa.String, nullable=False),
         sa.Column("records", sa.Integer, nullable=False),
         sa.Column("problems", sa.JSON, nullable=False),
