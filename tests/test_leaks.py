@@ -150,16 +150,18 @@ async def test_a_request_that_leaks_is_named_by_its_method_path_and_id():
 
     async def app(scope, receive, send) -> None:
         await resources.get(str)
-        kept.append(list(scope["holdfast.context"].late_exits))
-        scope["holdfast.context"].exits.clear()  # as if nobody ran them
-        scope["holdfast.context"].late_exits.clear()
+        record = scope["holdfast.context"]
+        kept.append((record.id, list(record.late_exits)))
+        record.exits.clear()  # as if nobody ran them
+        record.late_exits.clear()
 
     async with leaks.watch(settle=0) as report:
         scope = {"type": "http", "method": "GET", "path": "/items", "query_string": b"", "headers": []}
         await layer(app)(scope, None, None)
     (leak,) = report
-    assert leak.made_at == f"GET /items, request {scope['holdfast.context'].id}"
-    await kept[0][0]()
+    request_id, late_exits = kept[0]
+    assert leak.made_at == f"GET /items, request {request_id}"
+    await late_exits[0]()
     async with leaks.watch(settle=0) as report:
         pass
     assert report == []
