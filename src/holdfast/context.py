@@ -172,11 +172,10 @@ def continuing(request_id: str | None) -> Generator[None]:
 def route_of(scope: Scope) -> str | None:
     """The route template that a framework left in the scope."""
     route = scope.get("route")
-    if route is not None:
-        path = getattr(route, "path", None)
-        if isinstance(path, str):
-            mount = scope.get("root_path", "").removeprefix(scope.get("app_root_path", ""))
-            return mount + path
+    path = getattr(route, "path", None)
+    if isinstance(path, str):
+        root = scope.get("root_path")
+        return root.removeprefix(scope.get("app_root_path", "")) + path if root else path
     template = scope.get("path_template")
     return template if isinstance(template, str) else None
 

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
-from holdfast.context import RequestContext, current
+from holdfast.context import RequestContext, current, route_of
 from holdfast.decide.redaction import Redactor
 from holdfast.events import Outcome, RequestFinished
 from holdfast.logs.lines import timestamp
@@ -85,18 +85,21 @@ def outcome_of(record: RequestContext) -> str:
 
 
 def _finished(record: RequestContext, outcome: str) -> RequestFinished:
-    return RequestFinished(
+    scope = record.scope
+    peer = scope.get("client")
+    query: bytes = scope["query_string"]
+    fields = (
         time.time(),
         record.id,
         record.client_id,
         record.trace_id,
         record.trace_link,
-        record.client,
-        record.kind,
-        record.method,
-        record.path,
-        record.query,
-        record.route,
+        peer[0] if peer else None,
+        scope["type"],
+        scope.get("method", "GET"),
+        scope["path"],
+        query.decode("latin-1") if query else "",
+        route_of(scope),
         record.status,
         (time.perf_counter() - record.started) * 1000,
         record.bytes_out,
@@ -105,6 +108,7 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
         outcome,
         record.problem,
     )
+    return RequestFinished._make(fields)
 
 
 def level_of(fact: RequestFinished) -> int:

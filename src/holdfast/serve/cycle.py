@@ -33,6 +33,13 @@ _DONE: Final = _Done()
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
+    async def run_in(self, tasks: set[asyncio.Task[None]], app: ASGI3Application) -> None:
+        """As `run_asgi`, in a task that leaves `tasks` at its end: a callback for that would cost a turn of the loop."""
+        try:
+            await self.run_asgi(app)
+        finally:
+            tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""
         try:

@@ -60,6 +60,8 @@ class Door(HttpToolsProtocol):
         self.gone = Gone()
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
+        self.idle_since: float | None = None
+        """Since when the connection waits for its next request, on the loop's clock; None while something is going on."""
         self.in_head = True
         self.head_bytes = 0
         """What the headers parsed so far have."""
@@ -74,9 +76,7 @@ class Door(HttpToolsProtocol):
         """Feed the parser, unless this connection was refused."""
         if self.refused:
             return
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
+        self.idle_since = None
         if self.in_head:
             self.head_fed += len(data)
         try:
@@ -195,16 +195,13 @@ class Door(HttpToolsProtocol):
 
     def _begin(self, cycle: Cycle) -> None:
         self.serving = cycle
-        task = self.loop.create_task(cycle.run_asgi(self.call))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        self.tasks.add(self.loop.create_task(cycle.run_in(self.tasks, self.call)))
 
     def on_response_complete(self) -> None:
         """An answer is whole: serve the next of the pipeline, or wait for one."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self._unset_keepalive_if_required()
         self.flow.resume_reading()
         if self.pipeline:
             cycle, _ = self.pipeline.pop()
@@ -213,7 +210,20 @@ class Door(HttpToolsProtocol):
             self._await_next()
 
     def _await_next(self) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self.idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        """Close a connection that waited too long. One timer looks now and then: one for each request costs more."""
+        self.timeout_keep_alive_task = None
+        if self.idle_since is None or self.transport.is_closing():
+            return
+        left = self.idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self._look_whether_idle)
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, also for a request of a pipeline that is not the last."""
@@ -232,7 +242,7 @@ class Door(HttpToolsProtocol):
         """The server drains: an idle connection is kept as long as keep-alive lasts, for one more answer."""
         if not self.idle:
             self.cycle.keep_alive = False
-        elif self.timeout_keep_alive_task is None and not self.transport.is_closing():
+        elif self.idle_since is None and not self.transport.is_closing():
             self._await_next()
 
     # -- refusals --
