@@ -34,7 +34,7 @@ class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
     async def run_in(self, tasks: set[asyncio.Task[None]], app: ASGI3Application) -> None:
-        """As `run_asgi`, in a task that leaves `tasks` at its end: a callback for that would cost a turn of the loop."""
+        """As `run_asgi`, in a task that leaves `tasks` itself: a callback for that would cost a turn of the loop."""
         try:
             await self.run_asgi(app)
         finally:

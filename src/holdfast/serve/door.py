@@ -61,7 +61,7 @@ class Door(HttpToolsProtocol):
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
         self.idle_since: float | None = None
-        """Since when the connection waits for its next request, on the loop's clock; None while something is going on."""
+        """Since when the connection waits for its next request, by the loop; None while something is going on."""
         self.in_head = True
         self.head_bytes = 0
         """What the headers parsed so far have."""

@@ -12,8 +12,8 @@ from holdfast.decide.redaction.shapes import Finding, shaped, vendor_keys
 # Texts of everyday that can hold no secret: words, paths, addresses, numbers and times, with a UUID among them.
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _EVERYDAY: Final = re.compile(
-    rf"[A-Z]?(?:[a-z/_.{{}} ,]|-(?!-))*(?:(?<![0-9a-z]){_UUID}(?:[a-z/_.{{}}]|-(?![-0-9]))*)?"
-    rf"|(?:/(?:[a-z_.-]{{1,40}}|\d{{1,8}}|[a-z]\d{{1,2}}|{_UUID}|$))+"
+    rf"(?:/(?:[a-z_.-]{{1,40}}|\d{{1,8}}|[a-z]\d{{1,2}}|{_UUID}|$))+"
+    rf"|[A-Z]?(?:[a-z/_.{{}} ,]|-(?!-))*(?:(?<![0-9a-z]){_UUID}(?:[a-z/_.{{}}]|-(?![-0-9]))*)?"
     rf"|(?:user|account|admin|tenant|team|org|group|role|service|job|task|worker|file|order|item|id):(?:\d{{1,11}}|{_UUID})"
     r"|[A-Z]{1,10}|\d{1,11}|\d{1,6}\.\d{1,6}|\d{1,3}(?:\.\d{1,3}){3}|\d{4}-\d\d-\d\dT[\d:.]{5,15}(?:Z|[+-]\d\d:\d\d)?"
 )
