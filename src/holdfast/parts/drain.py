@@ -70,7 +70,7 @@ class Draining:
                 loop.call_soon_threadsafe(event.set)
 
     def reset(self) -> None:
-        """Forget that it began. For tests, which live through several lives in one process."""
+        """Forget that it began, for a new life. Tests live through several in one process."""
         self._began.clear()
 
 
@@ -96,7 +96,9 @@ class Lifecycle:
         """Move on by `event`; the state afterwards."""
         before, self.state = self.state, after(self.state, event)
         if self.state is not before:
-            if self.state in {State.DRAINING, State.CLOSING}:
+            if self.state is State.SERVING:
+                draining.reset()
+            elif self.state in {State.DRAINING, State.CLOSING}:
                 draining.begin()
             self._tell(StateChanged(before, self.state, event))
             self._changed.set()
