@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from holdfast import Holdfast
+from holdfast import Holdfast, draining
 from holdfast.context import ContextSettings
 from holdfast.decide.lifecycle import State
 
@@ -38,7 +38,8 @@ def wrapped():
     yield app, f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
     thread.join()
-    assert app.lifecycle.state is State.CLOSING
+    assert app.lifecycle.state is State.STOPPED
+    assert not draining.is_set()
 
 
 def test_on_plain_uvicorn_requests_have_ids_errors_are_explained_and_probes_answer(wrapped):

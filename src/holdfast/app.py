@@ -50,7 +50,7 @@ class Holdfast:
         """Asks the resources whether they are well; None where there are none."""
         # THE order, outermost first.
         layers: list[Callable[[ASGIApp], ASGIApp]] = [
-            lambda app: lifespan.layer(app, _opened(resources, leak_settings), self._started, self._ended),
+            lambda app: lifespan.layer(app, self._opened(resources, leak_settings), self._started, self._ended),
             lambda app: context.layer(app, settings),
             lambda app: logs.layer(app, logs.tell),
             lambda app: probes.layer(app, self._state, self.checks),
@@ -63,6 +63,20 @@ class Holdfast:
         """Serve one connection, as any ASGI application does."""
         await self.layered(scope, receive, send)
 
+    @asynccontextmanager
+    async def _opened(self, resources: Resources | None, leak_settings: LeakSettings) -> AsyncGenerator[None]:
+        """What is open while the application lives: its resources, and around them whoever counts what is left open."""
+        async with AsyncExitStack() as stack:
+            if leak_settings.report:
+                await stack.enter_async_context(leaks.watch(trace=leak_settings.trace))
+            if resources is not None:
+                await stack.enter_async_context(resources)
+            yield
+        self.lifecycle.handle(Event.CLOSED)
+        installed = logs.installed()
+        if installed is not None:  # a server may end the process by a signal right after, and with it what is queued
+            await asyncio.to_thread(installed.pipe.flush)
+
     def _state(self) -> tuple[str, probes.Standing]:
         return self.lifecycle.state, self.lifecycle.standing
 
@@ -74,20 +88,6 @@ class Holdfast:
         if self.lifecycle.state is State.SERVING:
             self.lifecycle.handle(Event.HURRY)
         self.lifecycle.handle(Event.IDLE)
-
-
-@asynccontextmanager
-async def _opened(resources: Resources | None, leak_settings: LeakSettings) -> AsyncGenerator[None]:
-    """What is open while the application lives: its resources, and around them whoever counts what is left open."""
-    async with AsyncExitStack() as stack:
-        if leak_settings.report:
-            await stack.enter_async_context(leaks.watch(trace=leak_settings.trace))
-        if resources is not None:
-            await stack.enter_async_context(resources)
-        yield
-    installed = logs.installed()
-    if installed is not None:  # a server may end the process by a signal right after, and with it what is queued
-        await asyncio.to_thread(installed.pipe.flush)
 
 
 def _pings(resources: Resources) -> Callable[[], Awaitable[Mapping[str, bool]]]:

@@ -89,9 +89,11 @@ def service(status: int = 204) -> Iterator[tuple[str, "queue.Queue[dict]"]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/hook?key=s3cr3t-of-the-hook", got
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/hook?key=s3cr3t-of-the-hook", got
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @contextlib.contextmanager

@@ -70,7 +70,7 @@ class Draining:
                 loop.call_soon_threadsafe(event.set)
 
     def reset(self) -> None:
-        """Forget that it began, for a new life. Tests live through several in one process."""
+        """Forget that it began: the life is over."""
         self._began.clear()
 
 
@@ -96,8 +96,8 @@ class Lifecycle:
         """Move on by `event`; the state afterwards."""
         before, self.state = self.state, after(self.state, event)
         if self.state is not before:
-            if self.state is State.SERVING:
-                draining.reset()
+            if self.state is State.STOPPED:
+                draining.reset()  # another life may follow in this process, as in tests
             elif self.state in {State.DRAINING, State.CLOSING}:
                 draining.begin()
             self._tell(StateChanged(before, self.state, event))
