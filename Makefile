@@ -1,5 +1,6 @@
 # Everything runs in .venv, built from the hashed locks in requirements/. Needs python3 (3.11 or newer, with pip and venv) and nothing else.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
@@ -22,7 +23,7 @@ check: .venv/test.done ## lint, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
-	$(BIN)/basedpyright --verifytypes holdfast --ignoreexternal
+	PYTHONPATH=src:$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path(\"purelib\"))") $(BIN)/basedpyright --verifytypes holdfast --ignoreexternal | tail -n 30
 	$(BIN)/python -m pytest tests/test_house.py
 
 bench: .venv/bench.done ## measure what Holdfast costs, beside what people use today

@@ -41,12 +41,12 @@ class Holdfast:
 
         Raises SettingsInvalid.
         """
-        self.lifecycle = lifecycle or Lifecycle()
+        self.lifecycle: Lifecycle = lifecycle or Lifecycle()
         settings = settings or load(ContextSettings)
         if own_logs and logs.installed() is None:
             logs.configure(load(logs.LogSettings))
         leak_settings = load(LeakSettings)
-        self.checks = _pings(resources) if resources is not None else None
+        self.checks: probes.Checks | None = _pings(resources) if resources is not None else None
         """Asks the resources whether they are well; None where there are none."""
         # THE order, outermost first.
         layers: list[Callable[[ASGIApp], ASGIApp]] = [

@@ -50,7 +50,7 @@ class Gone:
 
     def __init__(self) -> None:
         """The client is there."""
-        self.gone = False
+        self.gone: bool = False
 
 
 class RequestContext:
@@ -90,7 +90,7 @@ class RequestContext:
         self.id = request_id
         self.scope = scope
         self.client_left = client_left
-        self.started = time.perf_counter()
+        self.started: float = time.perf_counter()
 
     @property
     def kind(self) -> str:

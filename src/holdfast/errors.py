@@ -57,8 +57,8 @@ class HoldfastError(Exception):
 
         `detail`, `headers` and `members` go to the caller: no secrets and no internals in them.
         """
-        self.detail = detail or self.message()
-        self.headers = dict(headers or {})
+        self.detail: str = detail or self.message()
+        self.headers: dict[str, str] = dict(headers or {})
         self.members = members
         super().__init__(self.detail)
 
@@ -270,7 +270,7 @@ class SettingsInvalid(HoldfastError):
 
     def __init__(self, faults: Sequence[str]) -> None:
         """Name all `faults` at once, a sentence each, without the value of any secret."""
-        self.faults = tuple(faults)
+        self.faults: tuple[str, ...] = tuple(faults)
         super().__init__("\n".join([self.message(), *(f"  {fault}" for fault in self.faults)]))
 
 
@@ -296,7 +296,7 @@ class ResourceError(HoldfastError):
     def __init__(self, what: str | None = None) -> None:
         """Say in `what` which resource it is and why: that is for the log, the caller reads the class's sentence."""
         super().__init__()
-        self.what = what or self.detail
+        self.what: str = what or self.detail
 
     def __str__(self) -> str:
         return self.what

@@ -273,8 +273,8 @@ class Refusal:
         before, _, after = made.body.partition(marker.encode())
         self._before, self._after = before, after
         self._headers: Headers = [*made.headers, *headers]
-        self.status = made.status
-        self.code = error.code
+        self.status: int = made.status
+        self.code: str = error.code
 
     def body(self, request_id: str) -> bytes:
         """The body for the request with this ID, which is 36 characters long."""

@@ -42,7 +42,7 @@ class Pipe(Generic[Fact]):
         self._queue: list[bytes | Fact] = []
         self._size = 0
         self._dropped = 0
-        self.dropped_in_all = 0
+        self.dropped_in_all: int = 0
         """How many lines were dropped since the start."""
         self._guard = threading.Lock()
         self._some = threading.Event()

@@ -45,13 +45,9 @@ class Logs(logging.Handler):
         """Lines go to the file descriptor `fd`; processes that share it name the same `lock` file."""
         super().__init__()
         self.settings = settings
-        self.redactor = Redactor(settings.redact)
+        self.redactor: Redactor = Redactor(settings.redact)
         self._people = settings.format == "console" or (settings.format == "auto" and os.isatty(fd))
         self.pipe: Pipe[RequestFinished] = Pipe(fd, self._dropped_line, self._request_line, lock=lock)
-
-    def createLock(self) -> None:  # noqa: N802 - the standard library's name
-        """No lock: the queue has its own."""
-        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record of the standard logging tree."""

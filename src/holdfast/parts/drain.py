@@ -83,7 +83,7 @@ class Lifecycle:
 
     def __init__(self, tell: Callable[[StateChanged], None] | None = None) -> None:
         """Start in `starting`; `tell` hears of each change."""
-        self.state = State.STARTING
+        self.state: State = State.STARTING
         self._tell = tell or _log_change
         self._changed = asyncio.Event()
 

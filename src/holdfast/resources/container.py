@@ -71,9 +71,9 @@ class Container:
         self._held: dict[Key, _Held] = {}
         self._pending: dict[Key, asyncio.Future[_Held]] = {}
         self._error: BaseException | None = None
-        self.made_at = made_at
-        self.outer = outer
-        self.ended = False
+        self.made_at: str = made_at
+        self.outer: Container | None = outer
+        self.ended: bool = False
         self._users = 0
         self._claimants = 0
 

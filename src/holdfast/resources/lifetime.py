@@ -56,7 +56,7 @@ class Lifetime:
         self._settled = False
         self._error: BaseException | None = None
         self._failure: BaseException | None = None
-        self.task = loop.create_task(self._live(manager), name=f"resource {declared.wire.label}")
+        self.task: asyncio.Task[None] = loop.create_task(self._live(manager), name=f"resource {declared.wire.label}")
         self.task.add_done_callback(self._settle)
         self._timer = loop.call_later(declared.open_within, self._open_too_late)
 

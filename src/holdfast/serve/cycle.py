@@ -33,6 +33,9 @@ _DONE: Final = _Done()
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
+    expected_content_length: int
+    chunked_encoding: bool | None
+
     async def run_in(self, tasks: set[asyncio.Task[None]], app: ASGI3Application) -> None:
         """As `run_asgi`, in a task that leaves `tasks` itself: a callback for that would cost a turn of the loop."""
         try:

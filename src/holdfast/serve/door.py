@@ -13,10 +13,11 @@ import httptools
 from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from holdfast import logs
+from holdfast.asgi import Headers
 from holdfast.context import SCOPE_KEY, Gone, RequestContext
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, UriTooLong
 from holdfast.events import Outcome, RequestFinished
@@ -46,6 +47,10 @@ class Door(HttpToolsProtocol):
     """One connection."""
 
     server_state: DoorState
+    expect_100_continue: bool
+    headers: Headers
+    scope: HTTPScope
+    cycle: RequestResponseCycle
     parser: httptools.HttpRequestParser  # None only once the connection is lost, when nothing is fed any more
 
     def __init__(
@@ -56,19 +61,19 @@ class Door(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.call = cast("ASGI3Application", self.app)
-        self.gone = Gone()
+        self.call: ASGI3Application = cast("ASGI3Application", self.app)
+        self.gone: Gone = Gone()
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
         self.idle_since: float | None = None
         """Since when the connection waits for its next request, by the loop; None while something is going on."""
-        self.in_head = True
-        self.head_bytes = 0
+        self.in_head: bool = True
+        self.head_bytes: int = 0
         """What the headers parsed so far have."""
-        self.head_fed = 0
+        self.head_fed: int = 0
         """What was fed since the request began, also of a header that does not end."""
-        self.refused = False
-        self.observed = False
+        self.refused: bool = False
+        self.observed: bool = False
 
     # -- what comes in --
 

@@ -10,6 +10,8 @@ from email.utils import formatdate
 from typing import Final
 
 from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.lifespan.off import LifespanOff
+from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import Server as UvicornServer
 
 from holdfast.decide.lifecycle import Event, State, of_signal
@@ -28,6 +30,7 @@ class Server(UvicornServer):
     """Serves one application on sockets that are bound already."""
 
     server_state: DoorState
+    lifespan: LifespanOn | LifespanOff
 
     def __init__(self, config: Config, state: DoorState, lifecycle: Lifecycle, drain: DrainSettings) -> None:
         super().__init__(config)
@@ -36,7 +39,7 @@ class Server(UvicornServer):
         self.drain = drain
         self.on_listening: Callable[[], None] = _nothing
         """Called once requests are accepted."""
-        self.failed = False
+        self.failed: bool = False
         """Whether the application did not close as it should."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:

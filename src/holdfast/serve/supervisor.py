@@ -39,8 +39,8 @@ class Worker:
     def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
         self.process = process
         self.channel = channel
-        self.born = time.monotonic()
-        self.serving = asyncio.Event()
+        self.born: float = time.monotonic()
+        self.serving: asyncio.Event = asyncio.Event()
         self.told = False
         self.ended: asyncio.Task[int] = asyncio.create_task(process.wait())
 
@@ -63,7 +63,7 @@ class Worker:
 
     def retire(self) -> None:
         """Tell it that another serves in its place."""
-        self.told = True
+        self.told: bool = True
         with contextlib.suppress(OSError):
             self.channel.send(RETIRE)
 
@@ -80,14 +80,14 @@ class Supervisor:
 
     def __init__(self, plan: Plan, sockets: list[socket.socket], *, watch: Path | None = None) -> None:
         """Workers do as `plan` says, on `sockets`. With `watch` they are replaced when a file below it changes."""
-        self.plan = plan
+        self.plan: Plan = plan
         self.sockets = sockets
         self.watch = watch
-        self.lifecycle = Lifecycle()
+        self.lifecycle: Lifecycle = Lifecycle()
         self.workers: list[Worker] = []
-        self.any_served = False
-        self.short_lives = 0
-        self.exit_code = 0
+        self.any_served: bool = False
+        self.short_lives: int = 0
+        self.exit_code: int = 0
         self.rolling: asyncio.Task[None] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 

@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Settings)
 
 OURS = "HOLDFAST_"
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 
 def load(cls: type[S], environ: Mapping[str, str] | None = None, folder: Path | None = None) -> S:
