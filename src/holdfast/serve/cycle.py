@@ -1,12 +1,15 @@
 """One request and its answer on a connection: uvicorn's cycle, which says nothing twice and writes with less work."""
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Generator
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, Protocol, cast
 
-from uvicorn._types import ASGI3Application, ASGISendEvent
+from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPScope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from holdfast.asgi import Headers, Message
 from holdfast.problems import is_logged
@@ -30,18 +33,80 @@ class _Done:
 _DONE: Final = _Done()
 
 
+class _Flag(asyncio.Event):
+    """An event that makes what waiting needs only once somebody waits: most requests are whole when they are read."""
+
+    def __init__(self) -> None:
+        self._on = False
+        self._waited_for: asyncio.Event | None = None
+
+    def is_set(self) -> bool:
+        return self._on
+
+    def set(self) -> None:
+        self._on = True
+        if self._waited_for is not None:
+            self._waited_for.set()
+
+    def clear(self) -> None:
+        self._on = False
+        if self._waited_for is not None:
+            self._waited_for.clear()
+
+    async def wait(self) -> Literal[True]:
+        if not self._on:
+            self._waited_for = self._waited_for or asyncio.Event()
+            await self._waited_for.wait()
+        return True
+
+
+class Connection(Protocol):
+    """What a cycle needs of the connection that it is on."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+    logger: logging.Logger
+    tasks: set[asyncio.Task[None]]
+
+    @property
+    def server_state(self) -> ServerState:
+        """What all connections share."""
+        ...
+
+    def on_response_complete(self) -> None:
+        """Hear that an answer is whole."""
+        ...
+
+
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
     expected_content_length: int
     chunked_encoding: bool | None
 
-    async def run_in(self, tasks: set[asyncio.Task[None]], app: ASGI3Application) -> None:
-        """As `run_asgi`, in a task that leaves `tasks` itself: a callback for that would cost a turn of the loop."""
-        try:
-            await self.run_asgi(app)
-        finally:
-            tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+    def __init__(
+        self, connection: Connection, scope: HTTPScope, *, expect_100_continue: bool, keep_alive: bool
+    ) -> None:
+        """A request that came on `connection`. uvicorn's own attributes, without its eleven arguments for each."""
+        self.connection = connection
+        self.scope = scope
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.logger = connection.logger
+        self.default_headers = connection.server_state.default_headers
+        self.message_event = _Flag()
+        self.disconnected = False
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = expect_100_continue
+        self.body = bytearray()
+        self.more_body = True
+        self.response_started = False
+        self.response_complete = False
+        self.chunked_encoding = None
+        self.expected_content_length = 0
+        self.task: asyncio.Task[None] | None = None
+        self._head = b""
+        """A head that waits for its body, so that both are one write."""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""
@@ -59,7 +124,9 @@ class Cycle(RequestResponseCycle):
                     self.logger.error("the application ended without completing its answer")
                 self._end()
         finally:
-            self.on_response = _nothing
+            if self.task is not None:  # a callback for this would cost a turn of the loop
+                self.connection.tasks.discard(self.task)
+                self.task = None
 
     def _end(self) -> None:
         """Close before the answer's end, so that nobody takes it for whole."""
@@ -118,18 +185,22 @@ class Cycle(RequestResponseCycle):
             self.chunked_encoding = True
             content.append(b"transfer-encoding: chunked\r\n")
         content.append(b"\r\n")
-        self.transport.write(b"".join(content))
+        if self.chunked_encoding is False:
+            self._head = b"".join(content)
+        else:
+            self.transport.write(b"".join(content))
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
+            self._write_after_head(b"")
         elif self.chunked_encoding:
             self._write_chunk(body, more=more)
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:
                 raise RuntimeError("The body is longer than its Content-Length.")
-            self.transport.write(body)
+            self._write_after_head(body)
         if not more:
             if self.expected_content_length:
                 raise RuntimeError("The body is shorter than its Content-Length.")
@@ -137,7 +208,13 @@ class Cycle(RequestResponseCycle):
             self.message_event.set()
             if not self.keep_alive:
                 self.transport.close()
-            self.on_response()
+            self.connection.on_response_complete()
+
+    def _write_after_head(self, body: bytes) -> None:
+        if self._head:
+            body, self._head = self._head + body, b""
+        if body:
+            self.transport.write(body)
 
     def _write_chunk(self, body: bytes, *, more: bool) -> None:
         content = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
@@ -154,7 +231,3 @@ def _checked(name: bytes) -> bytes:
     if len(_names) < _MOST_NAMES:
         _names[name] = lowered
     return lowered
-
-
-def _nothing() -> None:
-    """The answer is over."""

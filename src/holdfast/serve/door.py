@@ -148,17 +148,10 @@ class Door(HttpToolsProtocol):
             self.refuse(BadRequest)
             return
         cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
+            self,
+            self.scope,
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and parser.should_keep_alive() and not self.server_state.draining,
-            on_response=self.on_response_complete,
         )
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
@@ -175,8 +168,8 @@ class Door(HttpToolsProtocol):
         url = httptools.parse_url(self.url)
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii")
-        scope["path"] = self.root_path + (urllib.parse.unquote(path) if "%" in path else path)
-        scope["raw_path"] = self.root_path.encode("ascii") + raw_path
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["raw_path"] = raw_path
         scope["query_string"] = url.query or b""
 
     def on_body(self, body: bytes) -> None:
@@ -200,14 +193,16 @@ class Door(HttpToolsProtocol):
 
     def _begin(self, cycle: Cycle) -> None:
         self.serving = cycle
-        self.tasks.add(self.loop.create_task(cycle.run_in(self.tasks, self.call)))
+        cycle.task = task = self.loop.create_task(cycle.run_asgi(self.call))
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         """An answer is whole: serve the next of the pipeline, or wait for one."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, _ = self.pipeline.pop()
             self._begin(cast("Cycle", cycle))
