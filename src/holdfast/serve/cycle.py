@@ -17,10 +17,18 @@ from holdfast.problems import is_logged
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS: Final = frozenset({204, 304})
-_MOST_NAMES: Final = 1000
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_REPEATED: Final = _FRAMING | {
+    b"content-type",
+    b"cache-control",
+    b"vary",
+    b"content-encoding",
+    b"x-content-type-options",
+}
+"""Headers whose few values come again and again, and are no secret: their lines are kept."""
+_MOST_LINES: Final = 4096
 
-_names: dict[bytes, bytes] = {}
-"""Header names that were found good, with their lower case; applications use few, again and again."""
+_lines: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
 
 
 class _Done:
@@ -162,23 +170,14 @@ class Cycle(RequestResponseCycle):
     def _write_head(self, status: int, headers: Headers) -> None:
         self.response_started = True
         self.waiting_for_100_continue = False
-        headers = [*self.default_headers, *headers]
-        if _BAD_VALUE.search(b"\t".join([value for _, value in headers])):
-            raise RuntimeError("A header's value has a control character.")
         content = [STATUS_LINE[status]]
         says_close = False
-        for name, value in headers:
-            lowered = _names.get(name) or _checked(name)
-            content += (lowered, b": ", value, b"\r\n")
-            if lowered == b"content-length" and self.chunked_encoding is None:
-                self.expected_content_length = int(value)
-                self.chunked_encoding = False
-            elif lowered == b"transfer-encoding" and value.lower() == b"chunked":
-                self.expected_content_length = 0
-                self.chunked_encoding = True
-            elif lowered == b"connection" and b"close" in value.lower():
-                self.keep_alive = False
-                says_close = True
+        for pairs in (self.default_headers, headers):
+            for name, value in pairs:
+                line, lowered = _lines.get((name, value)) or _line(name, value)
+                content.append(line)
+                if lowered in _FRAMING:
+                    says_close = self._frame(lowered, value) or says_close
         if not self.keep_alive and not says_close:
             content.append(b"connection: close\r\n")
         if self.chunked_encoding is None and status not in _BODILESS and self.scope["method"] != "HEAD":
@@ -189,6 +188,21 @@ class Cycle(RequestResponseCycle):
             self._head = b"".join(content)
         else:
             self.transport.write(b"".join(content))
+
+    def _frame(self, name: bytes, value: bytes) -> bool:
+        """Note what a header says of where the answer ends. Says whether it closes the connection."""
+        if name == b"content-length":
+            if self.chunked_encoding is None:
+                self.expected_content_length = int(value)
+                self.chunked_encoding = False
+        elif name == b"connection":
+            if b"close" in value.lower():
+                self.keep_alive = False
+                return True
+        elif value.lower() == b"chunked":
+            self.expected_content_length = 0
+            self.chunked_encoding = True
+        return False
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
         if self.scope["method"] == "HEAD":
@@ -224,10 +238,14 @@ class Cycle(RequestResponseCycle):
             self.transport.write(b"".join(content))
 
 
-def _checked(name: bytes) -> bytes:
+def _line(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header's line, and its name in lower case. Raises RuntimeError for what would break the answer apart."""
     if not _NAME.fullmatch(name):
         raise RuntimeError("A header's name has a character that no name may have.")
+    if _BAD_VALUE.search(value):
+        raise RuntimeError("A header's value has a control character.")
     lowered = name.lower()
-    if len(_names) < _MOST_NAMES:
-        _names[name] = lowered
-    return lowered
+    made = (lowered + b": " + value + b"\r\n", lowered)
+    if lowered in _REPEATED and len(_lines) < _MOST_LINES:
+        _lines[name, value] = made
+    return made
