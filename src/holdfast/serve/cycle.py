@@ -89,6 +89,14 @@ class Connection(Protocol):
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
+    body: bytearray
+    message_event: asyncio.Event
+    disconnected: bool
+    keep_alive: bool
+    waiting_for_100_continue: bool
+    more_body: bool
+    response_started: bool
+    response_complete: bool
     expected_content_length: int
     chunked_encoding: bool | None
 
@@ -96,12 +104,12 @@ class Cycle(RequestResponseCycle):
         self, connection: Connection, scope: HTTPScope, *, expect_100_continue: bool, keep_alive: bool
     ) -> None:
         """A request that came on `connection`. uvicorn's own attributes, without its eleven arguments for each."""
-        self.connection = connection
-        self.scope = scope
-        self.transport = connection.transport
-        self.flow = connection.flow
-        self.logger = connection.logger
-        self.default_headers = connection.server_state.default_headers
+        self.connection: Connection = connection
+        self.scope: HTTPScope = scope
+        self.transport: asyncio.Transport = connection.transport
+        self.flow: FlowControl = connection.flow
+        self.logger: logging.Logger = connection.logger
+        self.default_headers: Headers = connection.server_state.default_headers
         self.message_event = _Flag()
         self.disconnected = False
         self.keep_alive = keep_alive
