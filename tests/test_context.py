@@ -5,7 +5,7 @@ import pytest
 from calling import answering, call, scope_of
 
 from holdfast import context
-from holdfast.context import ContextSettings, current, set_action, set_actor
+from holdfast.context import ContextSettings, continuing, current, set_action, set_actor
 from holdfast.errors import SettingsInvalid
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +122,25 @@ async def test_outside_a_request_there_is_no_context_and_setting_is_harmless():
     set_actor("nobody")
     set_action("nothing")
     assert current() is None
+
+
+async def test_work_that_goes_on_later_carries_the_id_of_its_request_and_ends_with_the_block():
+    with continuing("01900000-0000-7000-8000-000000000001"):
+        record = current()
+        assert record is not None
+        assert (record.id, record.over, record.route, record.client) == (
+            "01900000-0000-7000-8000-000000000001",
+            True,
+            None,
+            None,
+        )
+        set_action("file.read")
+    assert current() is None
+
+
+async def test_work_that_no_request_began_has_no_context():
+    with continuing(None):
+        assert current() is None
 
 
 async def test_requests_that_overlap_do_not_see_each_other():

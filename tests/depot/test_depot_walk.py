@@ -285,3 +285,16 @@ def test_a_report_of_a_file_that_is_deleted_meanwhile_is_cut_and_not_ended(depot
             received += piece
     assert b"transfer-encoding: chunked" in received
     assert not received.endswith(b"0\r\n\r\n")
+
+
+def test_one_id_tells_of_an_upload_from_its_first_byte_to_its_last_record(depot: Depot) -> None:
+    answer = depot.http.post("/api/files", params={"name": "tea.csv"}, content=b"tea,cups\nAssam,3\n")
+    depot.read(answer.json()["id"])
+    request_id = answer.headers["x-request-id"]
+    wait_until(
+        lambda: (
+            {"request", "file read"}
+            <= {line["event"] for line in depot.running.lines if line.get("request_id") == request_id}
+        ),
+        "the line of the request and that of the reading",
+    )
