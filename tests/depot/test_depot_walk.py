@@ -287,7 +287,7 @@ def test_a_report_of_a_file_that_is_deleted_meanwhile_is_cut_and_not_ended(depot
     assert not received.endswith(b"0\r\n\r\n")
 
 
-def test_one_id_tells_of_an_upload_from_its_first_byte_to_its_last_record(depot: Depot) -> None:
+def test_one_id_tells_of_an_upload_from_its_first_byte_to_its_last_record(depot) -> None:
     answer = depot.http.post("/api/files", params={"name": "tea.csv"}, content=b"tea,cups\nAssam,3\n")
     depot.read(answer.json()["id"])
     request_id = answer.headers["x-request-id"]
