@@ -15,7 +15,7 @@ def migrate(database: str, lock: Path) -> None:
     Workers that start at once do it one after the other, by a lock on the file `lock`; the second finds it done. It
     blocks: call it in a thread.
     """
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)  # or each plugin is announced
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces each of its plugins and steps
     from alembic import command  # noqa: PLC0415 - heavy, and needed once
     from alembic.config import Config  # noqa: PLC0415
 
