@@ -49,12 +49,6 @@ class RequestFinished(NamedTuple):
     """The code of the problem that was answered, where one was."""
 
 
-class LinesDropped(NamedTuple):
-    """Log lines were dropped because the pipe they go to was full."""
-
-    lines: int
-
-
 class StateChanged(NamedTuple):
     """The process went from one state of its life to the next."""
 

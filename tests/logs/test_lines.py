@@ -147,6 +147,16 @@ async def test_a_request_that_fails_is_told_of():
     assert (fact.status, fact.outcome, fact.problem) == (500, "failed", "unforeseen")
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "level"),
+    [("/-/ready", 503, "debug"), ("/-/other", 500, "error"), ("/-/other", 200, "info"), ("/", 200, "info")],
+)
+async def test_only_the_probes_are_quiet(path, status, level):
+    from holdfast.logs.canonical import line_of
+
+    assert line_of(await finished(answering(status, b"own words"), scope_of(path)), REDACTOR).level == level
+
+
 async def test_a_request_that_stops_in_the_middle_is_cut():
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})

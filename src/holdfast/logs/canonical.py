@@ -15,8 +15,8 @@ from holdfast.events import Outcome, RequestFinished
 from holdfast.logs.lines import timestamp
 
 LOGGER: Final = logging.getLogger("holdfast.request")
-QUIET: Final = "/-/"
-"""Below this path are the probes: their lines are of level debug, for they come every second and say the same."""
+QUIET: Final = frozenset({"/-/live", "/-/ready"})
+"""The probes: their lines are of level debug, for they come every second and say the same."""
 
 Listener = Callable[[RequestFinished], None]
 
@@ -112,10 +112,10 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
 
 
 def level_of(fact: RequestFinished) -> int:
-    """The level of a request's line: error where the service failed, debug for a probe that went well."""
-    if fact.outcome in {Outcome.FAILED, Outcome.CUT}:
-        return logging.ERROR if not fact.path.startswith(QUIET) else logging.DEBUG
-    return logging.DEBUG if fact.path.startswith(QUIET) else logging.INFO
+    """The level of a request's line: debug for a probe, error where the service failed."""
+    if fact.path in QUIET:
+        return logging.DEBUG
+    return logging.ERROR if fact.outcome in {Outcome.FAILED, Outcome.CUT} else logging.INFO
 
 
 def line_of(fact: RequestFinished, redactor: Redactor) -> RequestLine:

@@ -135,12 +135,7 @@ def tell(fact: RequestFinished) -> None:
     if logs is not None:
         logs.request_finished(fact)
     elif canonical.LOGGER.isEnabledFor(level := canonical.level_of(fact)):
-        canonical.LOGGER.log(
-            level, "request", extra={k: v for k, v in fact._asdict().items() if k not in _RECORD_NAMES}
-        )
-
-
-_RECORD_NAMES: Final = frozenset({"at"})
+        canonical.LOGGER.log(level, "request", extra=fact._asdict())
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -3,7 +3,6 @@
 import importlib
 import inspect
 import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import cast
@@ -96,8 +95,3 @@ def adopt_loggers() -> None:
         from holdfast.contrib import loguru  # noqa: PLC0415 - as above
 
         loguru.install()
-
-
-def explain(error: BaseException) -> str:
-    """Where in the application's own code its import failed: the last lines of the traceback."""
-    return "".join(traceback.format_exception(error, limit=-4)).rstrip()

@@ -21,7 +21,6 @@ from holdfast.serve import health, load
 from holdfast.serve.door import Door, DoorState
 from holdfast.serve.server import STARTUP_FAILURE, Server
 from holdfast.serve.settings import DoorSettings, ServerSettings
-from holdfast.serve.websocket import WebSocket
 from holdfast.settings import warn_of_unknown
 
 _LOG = logging.getLogger("holdfast.serve")
@@ -83,7 +82,7 @@ def _serve(plan: Plan, app: Holdfast, sockets: list[socket.socket]) -> int:
     config = Config(
         app=app.layered,
         http=Door,
-        ws=WebSocket,
+        ws="websockets-sansio",  # closes with 1012 when the server drains
         loop="uvloop",
         lifespan="on",
         interface="asgi3",
