@@ -1,13 +1,14 @@
 """`Holdfast(app)`: every part around an ASGI application, in the one order that is written here."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import reduce
 
 from holdfast import context, leaks, logs, problems
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
 from holdfast.context import ContextSettings
+from holdfast.decide.forwarded import Network
 from holdfast.decide.lifecycle import Event, State
 from holdfast.leaks import LeakSettings
 from holdfast.parts import lifespan, probes
@@ -43,6 +44,8 @@ class Holdfast:
         """
         self.lifecycle: Lifecycle = lifecycle or Lifecycle()
         settings = settings or load(ContextSettings)
+        self.trusted: Sequence[Network] = context.trusted_networks(settings)
+        """The proxies that are believed, for a server that makes the context itself."""
         if own_logs and logs.installed() is None:
             logs.configure(load(logs.LogSettings))
         leak_settings = load(LeakSettings)

@@ -24,7 +24,7 @@ CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 _WANTED: Final = frozenset({b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
 SCOPE_KEY: Final = "holdfast.context"
-_ID_HEADER: Final = b"x-request-id"
+ID_HEADER: Final = b"x-request-id"
 
 Exit = Callable[[], Awaitable[None]]
 
@@ -186,42 +186,56 @@ def route_of(scope: Scope) -> str | None:
 def layer(app: ASGIApp, settings: ContextSettings | None = None) -> ASGIApp:
     """Give each request its context, and each answer its `X-Request-ID`.
 
+    A request that has a context already, such as one that the server made, is passed on as it is.
     Raises SettingsInvalid if a trusted proxy is not an address or network.
     """
-    trusted = _trusted(settings or ContextSettings())
+    trusted = trusted_networks(settings or ContextSettings())
 
     async def context(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"} or SCOPE_KEY in scope:
-            await app(scope, receive, send)  # a context outside this one holds
-            return
         client_left = scope.get(Gone.SCOPE_KEY)
         if client_left is None:
             client_left = Gone()
             receive = _watching(receive, client_left)
-        record = scope[SCOPE_KEY] = RequestContext(scope, uuid7(), client_left)
-        for name, _ in scope["headers"]:
-            if name in _WANTED:
-                _read_headers(record, scope, trusted)
-                break
-        token = _current.set(record)
-        try:
-            await app(scope, receive, _answering(record, send))
-            record.over = True
-            if record.exits or record.late_exits:
-                await _leave(record, at_end=True)
-        except BaseException as error:
-            record.error = record.error or error
-            if not record.over:
-                record.over = True
-                await _leave(record, at_end=True)
-            raise
-        finally:
-            if record.at_end is not None:
-                record.at_end(record)
-            _current.reset(token)
-            del scope[SCOPE_KEY]  # the two refer to each other, and a cycle would leave every request to the collector
+        record = begin(scope, client_left, trusted)
+        await serve(record, app, receive, _answering(record, send))
 
-    return context
+    def enclosed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if SCOPE_KEY in scope or scope["type"] not in {"http", "websocket"}:
+            return app(scope, receive, send)
+        return context(scope, receive, send)
+
+    return enclosed
+
+
+def begin(scope: Scope, client_left: Gone, trusted: Sequence[Network]) -> RequestContext:
+    """Make the context of the request that `scope` describes. Of its headers only those are believed that may be."""
+    record = scope[SCOPE_KEY] = RequestContext(scope, uuid7(), client_left)
+    for name, _ in scope["headers"]:
+        if name in _WANTED:
+            _read_headers(record, scope, trusted)
+            break
+    return record
+
+
+async def serve(record: RequestContext, app: ASGIApp, receive: Receive, send: Send) -> None:
+    """Call the application in the context `record`, and do what is to be done when it has returned."""
+    token = _current.set(record)
+    try:
+        await app(record.scope, receive, send)
+        record.over = True
+        if record.exits or record.late_exits:
+            await _leave(record, at_end=True)
+    except BaseException as error:
+        record.error = record.error or error
+        if not record.over:
+            record.over = True
+            await _leave(record, at_end=True)
+        raise
+    finally:
+        if record.at_end is not None:
+            record.at_end(record)
+        _current.reset(token)
+        del record.scope[SCOPE_KEY]  # the two refer to each other: a cycle would leave each request to the collector
 
 
 def _watching(receive: Receive, client: Gone) -> Receive:
@@ -234,7 +248,8 @@ def _watching(receive: Receive, client: Gone) -> Receive:
     return watch
 
 
-def _trusted(settings: ContextSettings) -> tuple[Network, ...]:
+def trusted_networks(settings: ContextSettings) -> tuple[Network, ...]:
+    """The proxies that are believed. Raises SettingsInvalid if one is not an address or network."""
     try:
         return networks(settings.trusted_proxies)
     except ValueError as error:
@@ -295,12 +310,10 @@ def _answering(record: RequestContext, send: Send) -> Send:
             record.bytes_out += len(message.get("body", b""))
             record.ended = not (message.get("more_body", False) or record.client_left.gone)
         elif kind in _STARTS:
-            record.status = message.get("status", 101)
-            if _SPANS in sys.modules:
-                record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
+            note_start(record, message.get("status", 101))
             message = _with_id(message, record)
             if record.exits:
-                return _leave_then(record, send, message)
+                return leave_then(record, send, message)
         elif kind == "websocket.close":
             record.ended = True
             if not record.status:
@@ -312,12 +325,19 @@ def _answering(record: RequestContext, send: Send) -> Send:
     return answer
 
 
+def note_start(record: RequestContext, status: int) -> None:
+    """The answer begins with `status`."""
+    record.status = status
+    if _SPANS in sys.modules:
+        record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
+
+
 def _with_id(message: Message, record: RequestContext) -> Message:
     """The message with our ID among its headers; the application's own may be shared between requests."""
-    headers = [*(message.get("headers") or ()), (_ID_HEADER, record.id.encode())]
+    headers = [*(message.get("headers") or ()), (ID_HEADER, record.id.encode())]
     for name, _ in headers[:-1]:
-        if name == _ID_HEADER:
-            headers = [pair for pair in headers[:-1] if pair[0] != _ID_HEADER] + headers[-1:]
+        if name == ID_HEADER:
+            headers = [pair for pair in headers[:-1] if pair[0] != ID_HEADER] + headers[-1:]
             break
     return {**message, "headers": headers}
 
@@ -328,7 +348,8 @@ async def _deny(send: Send, record: RequestContext) -> None:
     await send({"type": "websocket.http.response.body", "body": b""})
 
 
-async def _leave_then(record: RequestContext, send: Send, message: Message) -> None:
+async def leave_then(record: RequestContext, send: Send, message: Message) -> None:
+    """Run the exits, and then send `message`, which begins the answer."""
     try:
         await _leave(record)
     except BaseException:

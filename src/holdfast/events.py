@@ -55,3 +55,20 @@ class StateChanged(NamedTuple):
     before: str
     after: str
     why: str
+
+
+class WorkerEnded(NamedTuple):
+    """A worker process of a supervisor has ended, planned or not."""
+
+    at: float
+    """When, in seconds since the epoch."""
+    pid: int
+    slot: int
+    """Its place among the workers, from 0; the next worker in this place has the same."""
+    code: int
+    """Its exit code; the negative number of a signal that killed it."""
+    reason: str
+    """One word of `holdfast.decide.supervision.Why`."""
+    planned: bool
+    """Whether the supervisor had told it to end."""
+    lived_s: float

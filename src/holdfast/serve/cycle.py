@@ -11,13 +11,15 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from holdfast.asgi import Headers, Message
+from holdfast.asgi import ASGIApp, Headers, Message, Receive, Send
+from holdfast.context import ID_HEADER, RequestContext, leave_then, note_start, serve
 from holdfast.problems import is_logged
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_LOOKED_AT: Final = _FRAMING | {ID_HEADER}
 _REPEATED: Final = _FRAMING | {
     b"content-type",
     b"cache-control",
@@ -100,6 +102,9 @@ class Cycle(RequestResponseCycle):
     expected_content_length: int
     chunked_encoding: bool | None
 
+    record: RequestContext
+    """The request's context, from the moment that it is served."""
+
     def __init__(
         self, connection: Connection, scope: HTTPScope, *, expect_100_continue: bool, keep_alive: bool
     ) -> None:
@@ -127,7 +132,7 @@ class Cycle(RequestResponseCycle):
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""
         try:
-            await app(self.scope, self.receive, self.send)
+            await serve(self.record, cast("ASGIApp", app), cast("Receive", self.receive), cast("Send", self.send))
         except asyncio.CancelledError:
             self._end()
         except BaseException as error:
@@ -151,19 +156,26 @@ class Cycle(RequestResponseCycle):
 
     def send(self, message: ASGISendEvent) -> Awaitable[None]:  # pyright: ignore[reportIncompatibleMethodOverride] - awaitable is enough
         """Write what the application sends; wait only where the client reads more slowly than it is written to."""
+        if self.record.exits and not self.response_started:
+            return leave_then(self.record, self._pass, cast("Message", message))
+        return self._pass(cast("Message", message))
+
+    def _pass(self, message: Message) -> Awaitable[None]:
         if self.flow.write_paused and not self.disconnected:
-            return self._send_later(message)
-        self._write(cast("Message", message))
+            return self._pass_later(message)
+        self._write(message)
         return _DONE
 
-    async def _send_later(self, message: ASGISendEvent) -> None:
+    async def _pass_later(self, message: Message) -> None:
         await self.flow.drain()
-        self._write(cast("Message", message))
+        self._write(message)
 
     def _write(self, message: Message) -> None:
-        if self.disconnected:
-            return
         kind = message["type"]
+        if self.disconnected:
+            if kind == "http.response.start" and not self.record.refused:
+                note_start(self.record, message["status"])
+            return
         if not self.response_started:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected http.response.start, but got {kind!r}.")
@@ -176,26 +188,35 @@ class Cycle(RequestResponseCycle):
             self._write_body(message.get("body", b""), more=message.get("more_body", False))
 
     def _write_head(self, status: int, headers: Headers) -> None:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        content = [STATUS_LINE[status]]
+        content = [STATUS_LINE[status], b"x-request-id: ", self.record.id.encode(), b"\r\n"]
+        self._unframe()
         says_close = False
         for pairs in (self.default_headers, headers):
             for name, value in pairs:
                 line, lowered = _lines.get((name, value)) or _line(name, value)
-                content.append(line)
-                if lowered in _FRAMING:
+                if lowered in _LOOKED_AT:
+                    if lowered == ID_HEADER:
+                        continue  # ours is there already
                     says_close = self._frame(lowered, value) or says_close
+                content.append(line)
         if not self.keep_alive and not says_close:
             content.append(b"connection: close\r\n")
         if self.chunked_encoding is None and status not in _BODILESS and self.scope["method"] != "HEAD":
             self.chunked_encoding = True
             content.append(b"transfer-encoding: chunked\r\n")
         content.append(b"\r\n")
+        note_start(self.record, status)
+        self.response_started = True
+        self.waiting_for_100_continue = False
         if self.chunked_encoding is False:
             self._head = b"".join(content)
         else:
             self.transport.write(b"".join(content))
+
+    def _unframe(self) -> None:
+        """Forget what a head said that was tried before and had a fault in it."""
+        self.chunked_encoding = None
+        self.expected_content_length = 0
 
     def _frame(self, name: bytes, value: bytes) -> bool:
         """Note what a header says of where the answer ends. Says whether it closes the connection."""
@@ -213,6 +234,7 @@ class Cycle(RequestResponseCycle):
         return False
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
+        self.record.bytes_out += len(body)
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
             self._write_after_head(b"")
@@ -226,7 +248,7 @@ class Cycle(RequestResponseCycle):
         if not more:
             if self.expected_content_length:
                 raise RuntimeError("The body is shorter than its Content-Length.")
-            self.response_complete = True
+            self.response_complete = self.record.ended = True
             self.message_event.set()
             if not self.keep_alive:
                 self.transport.close()

@@ -7,6 +7,7 @@ Trailers are dropped: the parser would append them to the live headers, and a tr
 import asyncio
 import time
 import urllib.parse
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import httptools
@@ -18,7 +19,8 @@ from uvicorn.server import ServerState
 
 from holdfast import logs
 from holdfast.asgi import Headers
-from holdfast.context import SCOPE_KEY, Gone, RequestContext
+from holdfast.context import SCOPE_KEY, Gone, RequestContext, begin
+from holdfast.decide.forwarded import Network
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, UriTooLong
 from holdfast.events import Outcome, RequestFinished
 from holdfast.ids import uuid7
@@ -35,8 +37,10 @@ _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
 class DoorState(ServerState):
     """What all connections of a process share."""
 
-    def __init__(self, *, head_max_bytes: int, observe: bool) -> None:
+    def __init__(self, *, head_max_bytes: int, observe: bool, trusted: Sequence[Network]) -> None:
         super().__init__()
+        self.trusted = trusted
+        """The proxies that are believed about the client and the trace."""
         self.head_max_bytes = head_max_bytes
         self.observe = observe
         self.draining = False
@@ -193,6 +197,7 @@ class Door(HttpToolsProtocol):
 
     def _begin(self, cycle: Cycle) -> None:
         self.serving = cycle
+        cycle.record = begin(cast("dict[str, Any]", cycle.scope), self.gone, self.server_state.trusted)
         cycle.task = task = self.loop.create_task(cycle.run_asgi(self.call))
         self.tasks.add(task)
 

@@ -11,7 +11,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,8 @@ import msgspec
 
 from holdfast import logs
 from holdfast.decide.lifecycle import STANDING, Event, State, of_signal
-from holdfast.decide.supervision import AtEnd, at_end, reason, restart_delay, was_short
+from holdfast.decide.supervision import AtEnd, at_end, lowest_free, reason, restart_delay, was_short, why
+from holdfast.events import WorkerEnded
 from holdfast.parts.drain import Lifecycle
 from holdfast.parts.probes import Standing
 from holdfast.serve import health
@@ -36,8 +37,9 @@ _SPARE_S: Final = 15.0
 class Worker:
     """One worker process, as its supervisor sees it."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, slot: int) -> None:
         self.process = process
+        self.slot = slot
         self.channel = channel
         self.born: float = time.monotonic()
         self.serving: asyncio.Event = asyncio.Event()
@@ -85,6 +87,10 @@ class Supervisor:
         self.watch = watch
         self.lifecycle: Lifecycle = Lifecycle()
         self.workers: list[Worker] = []
+        self.slots: set[int] = set()
+        """The slots of the workers that are there, or about to be."""
+        self.listeners: list[Callable[[WorkerEnded], None]] = []
+        """Told of each worker that has ended."""
         self.any_served: bool = False
         self.short_lives: int = 0
         self.exit_code: int = 0
@@ -116,7 +122,9 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         fds = tuple(listener.fileno() for listener in self.sockets)
-        plan = msgspec.structs.replace(self.plan, sockets=fds, channel=theirs.fileno())
+        slot = lowest_free(self.slots)
+        self.slots.add(slot)
+        plan = msgspec.structs.replace(self.plan, sockets=fds, channel=theirs.fileno(), slot=slot)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -126,7 +134,7 @@ class Supervisor:
             start_new_session=False,
         )
         theirs.close()
-        worker = Worker(process, ours)
+        worker = Worker(process, ours, slot)
         self.workers.append(worker)
         self._spawn(self._attend(worker))
         return worker
@@ -138,10 +146,12 @@ class Supervisor:
         await hearing
         worker.channel.close()
         self.workers.remove(worker)
+        self.slots.discard(worker.slot)
         lived = time.monotonic() - worker.born
         served = worker.serving.is_set()
         told = worker.told or self.lifecycle.state not in {State.STARTING, State.SERVING}
         action = at_end(told=told, served=served, any_served=self.any_served, code=code)
+        self._tell(worker, code, lived, told=told)
         level = logging.INFO if action is AtEnd.LET_GO and code == 0 else logging.ERROR
         said = {
             "pid": worker.pid,
@@ -156,6 +166,11 @@ class Supervisor:
             self.lifecycle.handle(Event.FAILED)
         elif action is AtEnd.REPLACE:
             await self._replace(lived)
+
+    def _tell(self, worker: Worker, code: int, lived: float, *, told: bool) -> None:
+        fact = WorkerEnded(time.time(), worker.pid, worker.slot, code, why(code, told=told), told, lived)
+        for listener in self.listeners:
+            listener(fact)
 
     async def _hear(self, worker: Worker) -> None:
         await worker.listen()

@@ -43,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True):
     channel: int | None = None
     """File descriptor of the socket to the supervisor."""
     log_lock: str | None = None
+    slot: int = 0
+    """The worker's place among its supervisor's, from 0. A place that became free is taken again."""
 
 
 def main() -> None:
@@ -91,7 +93,7 @@ def _serve(plan: Plan, app: Holdfast, sockets: list[socket.socket]) -> int:
         proxy_headers=False,
         server_header=False,
     )
-    state = DoorState(head_max_bytes=plan.door.head_max_bytes, observe=plan.server.observe)
+    state = DoorState(head_max_bytes=plan.door.head_max_bytes, observe=plan.server.observe, trusted=app.trusted)
     server = Server(config, state, app.lifecycle, plan.drain)
     factory = config.get_loop_factory()
     try:
