@@ -32,6 +32,9 @@ bench: .venv/bench.done ## measure what Holdfast costs, beside what people use t
 docs: .venv/test.done ## write the generated tables into the documentation
 	$(BIN)/python docs/tables.py
 
+pictures: .venv/test.done ## take the pictures of the depot's pages anew; wants chromium
+	$(BIN)/python docs/screenshots.py
+
 setup: .venv/test.done ## build .venv whole
 
 lock: .venv/run.done ## write the locks in requirements/ anew
@@ -61,4 +64,4 @@ clean: ## remove .venv and what tests left
 	@$(UV) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help run test test-long check bench docs setup lock clean
+.PHONY: help run test test-long check bench docs pictures setup lock clean

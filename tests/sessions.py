@@ -24,6 +24,7 @@ GIVEN = (
     r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b",  # a request ID
     r"\bdepot_[\w-]{43}",  # a token
     r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])",  # a file's ID
+    r"\b[a-z2-9]{5}(?:-[a-z2-9]{5}){3}\b",  # a password
 )
 VARYING = (
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z",

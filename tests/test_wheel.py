@@ -62,5 +62,9 @@ def test_the_depot_serves_from_the_built_wheels(wheels, tmp_path):
     try:
         running.wait_ready()
         assert httpx2.get(f"{running.url}/api/files").status_code == 401
+        page = httpx2.get(f"{running.url}/sign-in")
+        files = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
+        assert {file.rpartition(".")[2] for file in files} == {"css", "js", "svg"}
+        assert {httpx2.get(f"{running.url}{file}").status_code for file in (*files, "/sign-in")} == {200}
     finally:
         assert running.stop() == 0

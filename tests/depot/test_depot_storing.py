@@ -21,6 +21,8 @@ from depot.database import Database
 from depot.intake import Intake
 from depot.migrations import migrate
 from depot.models import Account, File, now
+from depot.sessions import Sessions
+from depot.settings import SessionSettings
 from depot.webhook import Silence
 from holdfast import TooLarge, Unavailable
 
@@ -110,7 +112,7 @@ async def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(
     await database.write(add_account, "ann")
     file = File(id=known, account_no=1, name="x.csv", size=7, sha256="", created=now(), state="ready")
     await database.write(Session.add, file)
-    background = Background(database, blobs, Intake(database, blobs, Silence()))
+    background = Background(database, blobs, Intake(database, blobs, Silence()), Sessions(database, SessionSettings()))
     with (folder / locked).open() as one, (folder / living_part).open() as other:
         fcntl.flock(one, fcntl.LOCK_EX)
         fcntl.flock(other, fcntl.LOCK_EX)

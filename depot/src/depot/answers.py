@@ -65,7 +65,8 @@ _PROBLEM: Final[Mapping[str, Any]] = {
 }
 _MEANING: Final[Mapping[int, str]] = {
     400: "The request cannot be understood.",
-    401: "No token, or one that belongs to nobody.",
+    401: "No token and no session, or one that belongs to nobody.",
+    403: "Sent with a session's cookie, but not by a page of the depot.",
     404: "There is no such file, or it is another's.",
     409: "The file is still being read.",
     413: "More than is taken.",

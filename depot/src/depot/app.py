@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from depot import files, reports
+from depot.errors import SignInNeeded
+from depot.pages import sign_in
+from depot.pages.router import router as pages
 from depot.resources import resources
 from holdfast.contrib.fastapi import problem_details
 
@@ -26,6 +29,8 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Depot", description="Takes files in, and gives reports back.", lifespan=lifespan)
     app.include_router(files.router)
     app.include_router(reports.router)
+    app.include_router(pages)
+    app.add_exception_handler(SignInNeeded, sign_in.needed)
     problem_details(app)
     return app
 

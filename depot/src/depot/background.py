@@ -1,8 +1,11 @@
-"""What goes on beside the requests: reading files, removing what was deleted, and tidying up once after the start."""
+"""What goes on beside the requests: reading files, removing what was deleted, tidying up once after the start, and
+forgetting what has ended by itself.
+"""
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
@@ -10,16 +13,18 @@ from typing import Final
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from depot import records
+from depot import attempts, records
 from depot.blobs import Blobs
 from depot.database import Database
 from depot.intake import Intake
 from depot.models import File, Removal
+from depot.sessions import Sessions
 from holdfast import draining, offload
 
 _READERS: Final = 4
 _LOOK_AGAIN_S: Final = 1.0
 _NAMES_AT_ONCE: Final = 500
+_SWEEP_EVERY_S: Final = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -27,11 +32,12 @@ logger = logging.getLogger(__name__)
 class Background:
     """The tasks of one process, as long as the block of `running`."""
 
-    def __init__(self, database: Database, blobs: Blobs, intake: Intake) -> None:
+    def __init__(self, database: Database, blobs: Blobs, intake: Intake, sessions: Sessions) -> None:
         """Do what `database` says is to be done."""
         self._database = database
         self._blobs = blobs
         self._intake = intake
+        self._sessions = sessions
         self._news = asyncio.Event()
 
     @asynccontextmanager
@@ -40,6 +46,7 @@ class Background:
         works = [self._intake.read_next] * _READERS + [self._remove_next]
         tasks = [asyncio.create_task(self._keep_on(work), name=work.__name__) for work in works]
         tasks.append(asyncio.create_task(self._tidy_once(), name="tidy"))
+        tasks.append(asyncio.create_task(self._sweep_on(), name="sweep"))
         try:
             yield
         finally:
@@ -107,6 +114,17 @@ class Background:
             if await self._database.read(_unknown, [name]):  # it may have become known before the lock was ours
                 await offload.thread(self._blobs.remove, name)
                 logger.info("forsaken file removed", extra={"file_id": name})
+
+    # -- what has ended by itself --
+
+    async def _sweep_on(self) -> None:
+        while True:
+            try:
+                await self._sessions.sweep()
+                await self._database.write(attempts.sweep, time.time())
+            except Exception:  # what is left is swept the next time
+                logger.exception("sweeping failed; it is tried again")
+            await asyncio.sleep(_SWEEP_EVERY_S)
 
 
 # -- what happens in the database --

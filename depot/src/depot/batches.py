@@ -58,14 +58,26 @@ def _activity_after(session: Session, account_no: int, last: int) -> list[Activi
 
 
 class Place(NamedTuple):
-    """The last row that went out: the file's number and the row in it."""
+    """A place between records: behind a row of a file, by the file's number and the row's; 0 for before the first."""
 
-    file_no: int
+    file_no: int = 0
+    row: int = 0
+
+
+class Found(NamedTuple):
+    """A record, as the database has it."""
+
+    file_id: str
     row: int
+    data: str
+    """JSON."""
+    file_no: int
+    file_name: str
 
-
-Found = tuple[str, int, str, int]
-"""The file's ID, the row's number, its data, the file's number."""
+    @property
+    def place(self) -> Place:
+        """The place behind it."""
+        return Place(self.file_no, self.row)
 
 
 async def record_batches(database: Database, account: Account, only: File | None = None) -> AsyncGenerator[list[Row]]:
@@ -74,38 +86,45 @@ async def record_batches(database: Database, account: Account, only: File | None
     Files that are ready are in it, whole. Raises Gone if one is deleted after some of its records went out: half a file
     must not look like a whole one.
     """
-    place = Place(only.no if only else 0, 0)
-    while True:
-        place, rows = await database.read(_records_after, account.no, place, alone=only is not None)
-        if not rows:
-            return
-        yield rows
+    place = Place()
+    while found := await database.read(_unbroken_after, account.no, place, only and only.no):
+        place = found[-1].place
+        yield [line[:3] for line in found]
 
 
-def _records_after(session: Session, account_no: int, place: Place, *, alone: bool) -> tuple[Place, list[Row]]:
-    """The rows after `place`: the rest of its file, and unless it is `alone`, those of the files after it."""
+def _unbroken_after(session: Session, account_no: int, place: Place, only: int | None) -> list[Found]:
     if place.row and session.get(File, place.file_no) is None:
         raise Gone("A file was deleted while its records were sent.")
-    columns = select(File.id, records.c.row, records.c.data, File.no).where(File.state == READY)
-    joined = columns.join(records, records.c.file_no == File.no)
-    rest = joined.where(File.no == place.file_no, records.c.row > place.row).order_by(records.c.row)
-    batch, full = _some(session, rest)
-    if not alone and not full:
-        later = joined.where(File.account_no == account_no, File.no > place.file_no)
-        batch += _some(session, later.order_by(File.no, records.c.row))[0]
-    if batch:
-        place = Place(batch[-1][3], batch[-1][1])
-    return place, [line[:3] for line in batch]
+    return records_after(session, account_no, place, only)
 
 
-def _some(session: Session, wanted: Select[*Found]) -> tuple[list[Found], bool]:
+def records_after(
+    session: Session, account_no: int, place: Place, only: int | None = None, rows: int = _ROWS
+) -> list[Found]:
+    """The records of an account's files that are ready, from `place` on: a batch, of at most `rows`; none at the end.
+
+    With `only` those of the file with this number. What is not the account's is not found, whatever the numbers.
+    """
+    columns = select(File.id, records.c.row, records.c.data, File.no, File.name)
+    mine = columns.where(File.account_no == account_no, File.state == READY)
+    joined = mine.join(records, records.c.file_no == File.no)
+    here = place.file_no if only is None else only
+    row = place.row if here == place.file_no else 0
+    batch, full = _some(session, joined.where(File.no == here, records.c.row > row).order_by(records.c.row), rows)
+    if only is None and not full:
+        later = joined.where(File.no > here).order_by(File.no, records.c.row)
+        batch += _some(session, later, rows - len(batch))[0]
+    return batch
+
+
+def _some(session: Session, wanted: Select[str, int, str, int, str], rows: int) -> tuple[list[Found], bool]:
     """The first rows, and whether they fill a batch. They are fetched a few at a time, for each may be long."""
     batch: list[Found] = []
     chars = 0
-    with session.execute(wanted.limit(_ROWS), execution_options={"yield_per": _STEP}) as found:
+    with session.execute(wanted.limit(rows), execution_options={"yield_per": _STEP}) as found:
         for step in found.partitions():
-            batch.extend(step)
+            batch.extend(Found(*line) for line in step)
             chars += sum(len(line[2]) for line in step)
             if chars >= _CHARS:
                 return batch, True
-    return batch, len(batch) == _ROWS
+    return batch, len(batch) == rows

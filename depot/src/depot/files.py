@@ -4,6 +4,8 @@ Every handler is async, because each of them waits for the database, the disk or
 database is a plain function of a session, below the handler that calls it.
 """
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,7 +17,8 @@ from starlette import responses as starlette
 from depot.activity import note
 from depot.answers import FileList, FileOut, problems
 from depot.auth import Sender
-from depot.blobs import Stored
+from depot.blobs import Arriving, Blobs, Stored
+from depot.database import Database
 from depot.models import Account, File, Removal, now
 from depot.names import disposition, kept_name
 from depot.resources import Db, Store, Work
@@ -40,7 +43,7 @@ _UPLOAD_BODY: Final[dict[str, Any]] = {
     "",
     status_code=201,
     summary="Send a file",
-    responses=problems(400, 401, 413, 415, 422, 503, 507),
+    responses=problems(400, 401, 403, 413, 415, 422, 503, 507),
     openapi_extra={"requestBody": _UPLOAD_BODY},
 )
 async def upload(
@@ -53,11 +56,18 @@ async def upload(
 ) -> FileOut:
     """Store the file and answer when it is safe on the disk. CSV and NDJSON are then read in the background."""
     set_action("file.upload")
-    async with blobs.arriving() as arriving:
-        name = kept_name(await receive(request, arriving, name))
-        file = await database.write(_add, account, name, await arriving.finish())
+    file = await store(partial(receive, request, name=name), account, database, blobs)
     work.wake()
     return FileOut.of(file)
+
+
+async def store(
+    receiving: Callable[[Arriving], Awaitable[str]], account: Account, database: Database, blobs: Blobs
+) -> File:
+    """Store what `receiving` writes, under the name that it returns. It is safe on the disk when this returns."""
+    async with blobs.arriving() as arriving:
+        name = kept_name(await receiving(arriving))
+        return await database.write(_add, account, name, await arriving.finish())
 
 
 def _add(session: Session, account: Account, name: str, stored: Stored) -> File:
@@ -85,12 +95,13 @@ async def list_files(
 ) -> FileList:
     """A page of the account's files. The order is that of arrival, so that pages neither repeat nor skip one."""
     set_action("file.list")
-    files = await database.read(_page, account, after, limit + 1)
-    page = files[:limit]
-    return FileList(items=[FileOut.listed(file) for file in page], next=page[-1].no if len(files) > limit else None)
+    found = await database.read(page, account, after, limit + 1)
+    files = found[:limit]
+    return FileList(items=[FileOut.listed(file) for file in files], next=files[-1].no if len(found) > limit else None)
 
 
-def _page(session: Session, account: Account, after: int | None, limit: int) -> list[File]:
+def page(session: Session, account: Account, after: int | None, limit: int) -> list[File]:
+    """The newest files of an account, or the newest of those that came before the one with the number `after`."""
     wanted = select(File).where(File.account_no == account.no)
     if after is not None:
         wanted = wanted.where(File.no < after)
@@ -144,16 +155,17 @@ def _fetch(session: Session, account: Account, file_id: str) -> File:
     status_code=204,
     summary="Delete a file",
     response_class=Response,
-    responses=problems(401, 404, 503),
+    responses=problems(401, 403, 404, 503),
 )
 async def remove(file_id: str, account: Sender, database: Db, work: Work) -> None:
     """Delete the file with its records. They are out of sight at once; the space is free a little later."""
     set_action("file.delete")
-    await database.write(_delete, account, file_id)
+    await database.write(delete, account, file_id)
     work.wake()
 
 
-def _delete(session: Session, account: Account, file_id: str) -> None:
+def delete(session: Session, account: Account, file_id: str) -> None:
+    """Delete a file of an account; its content and its records are removed later. Raises NotFound."""
     file = owned(session, account, file_id)
     session.add(Removal(file_no=file.no, file_id=file.id))
     note(session, account, "file.delete", file)

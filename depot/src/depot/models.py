@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STORED, READING, READY, FAILED = "stored", "reading", "ready", "failed"
@@ -23,7 +23,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Someone who may use the depot. Of the token only a hash is kept."""
+    """Someone who may use the depot. Of the token and the password only hashes are kept."""
 
     __tablename__ = "accounts"
 
@@ -31,6 +31,39 @@ class Account(Base):
     name: Mapped[str] = mapped_column(unique=True)
     token_sha256: Mapped[str] = mapped_column(unique=True)
     created: Mapped[str]
+    password: Mapped[str | None]
+    """As `passwords` writes it; None where nobody can sign in by the pages."""
+
+
+class BrowserSession(Base):
+    """A browser that is signed in. Of the token in its cookie only a hash is kept."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index("ix_sessions_account_no", "account_no", "no"), {"sqlite_autoincrement": True})
+
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    token_sha256: Mapped[str] = mapped_column(unique=True)
+    account_no: Mapped[int] = mapped_column(ForeignKey("accounts.no"))
+    created: Mapped[str]
+    last_seen: Mapped[str]
+    """Written once a minute at most."""
+    expires: Mapped[str]
+    client: Mapped[str]
+    """The address it signed in from."""
+    agent: Mapped[str]
+    """What the browser calls itself, in short."""
+
+
+class Attempts(Base):
+    """Attempts to sign in that failed, of one name from one address, or of all names from one address."""
+
+    __tablename__ = "attempts"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    """A hash: what is typed as a name is now and then a password."""
+    failures: Mapped[int]
+    last: Mapped[float] = mapped_column(Float, index=True)
+    """Seconds since 1970."""
 
 
 class File(Base):
@@ -97,5 +130,10 @@ records = Table(
 
 
 def now() -> str:
-    """The time as RFC 3339 in UTC: SQLite has no type for it, and this text sorts as time does."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The present time, as `rfc3339`."""
+    return rfc3339(datetime.now(UTC))
+
+
+def rfc3339(time: datetime) -> str:
+    """A time in UTC as RFC 3339: SQLite has no type for it, and this text sorts as time does."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

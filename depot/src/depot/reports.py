@@ -86,7 +86,11 @@ def _answer(
     json_column: str | None = None,
 ) -> StreamingResponse:
     head, encode = csv_encoder(columns) if form == "csv" else ndjson_encoder(columns, json_column)
-    headers = {"content-disposition": f'attachment; filename="{name}.{form}"', "x-content-type-options": "nosniff"}
+    headers = {
+        "content-disposition": f'attachment; filename="{name}.{form}"',
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
     return StreamingResponse(_encoded(batches, head, encode), media_type=_MEDIA[form], headers=headers)
 
 

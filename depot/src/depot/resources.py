@@ -9,39 +9,65 @@ from typing import Annotated
 
 import httpx2
 
-from depot import accounts, terminal
+from depot import accounts, passwords, terminal
 from depot.background import Background
 from depot.blobs import Blobs
 from depot.database import Database
 from depot.intake import Intake
 from depot.migrations import migrate
-from depot.settings import DepotSettings
+from depot.pages.rendering import Pages
+from depot.search import Search
+from depot.sessions import Sessions
+from depot.settings import DepotSettings, FirstAccount, SessionSettings
+from depot.signing_in import Doorkeeper
 from depot.webhook import Herald, Silence, Webhook
 from holdfast import Resources, offload, settings
 from holdfast.contrib.fastapi import given
 
+logger = logging.getLogger(__name__)
 resources = Resources()
 
 
 @resources.application()
 def depot_settings() -> DepotSettings:
     """Read from the environment. Plain, for there is nothing to wait for."""
-    return settings.load(DepotSettings)
+    return settings.load_all(DepotSettings, FirstAccount, SessionSettings)[0]  # so that all faults are named at once
+
+
+@resources.application()
+def first_account() -> FirstAccount:
+    """As `depot_settings`."""
+    return settings.load(FirstAccount)
+
+
+@resources.application()
+def session_settings() -> SessionSettings:
+    """As `depot_settings`."""
+    return settings.load(SessionSettings)
 
 
 @resources.application(open_within=300)  # a migration may take its time
-async def database(chosen: DepotSettings) -> AsyncGenerator[Database]:
+async def database(chosen: DepotSettings, first: FirstAccount) -> AsyncGenerator[Database]:
     """The database in its newest shape, with at least one account."""
     await offload.thread(chosen.files_folder.mkdir, parents=True, exist_ok=True)
     await offload.thread(migrate, chosen.database_path, chosen.data / "migration.lock")
     opened = Database(chosen.database_path)
     try:
-        token = await opened.write(accounts.ensure_first, chosen.first_token)
-        if token is not None:
-            terminal.show_first_token(accounts.FIRST, token)
+        await _ensure_account(opened, first, chosen.url)
         yield opened
     finally:
         await offload.thread(opened.close)
+
+
+async def _ensure_account(database: Database, first: FirstAccount, url: str) -> None:
+    if await database.read(accounts.any_there):
+        if not await database.read(accounts.any_with_password):
+            logger.warning("nobody can sign in to the pages yet: python -m depot accounts password NAME")
+        return
+    token, password = first.token or accounts.new_token(), first.password or passwords.new_password()
+    if await database.write(accounts.make_first, token, await offload.thread(passwords.hashed, password)):
+        made_up = {"token": None if first.token else token, "password": None if first.password else password}
+        terminal.show_first_account(accounts.FIRST, made_up, f"{url}/sign-in")
 
 
 @resources.application()
@@ -69,14 +95,42 @@ async def herald(chosen: DepotSettings, client: httpx2.AsyncClient) -> AsyncGene
 
 
 @resources.application()
-async def background(database: Database, blobs: Blobs, herald: Herald) -> AsyncGenerator[Background]:
+async def sessions(database: Database, lasting: SessionSettings) -> Sessions:
+    return Sessions(database, lasting)
+
+
+@resources.application()
+async def search(database: Database) -> Search:
+    return Search(database)
+
+
+@resources.application()
+async def doorkeeper(database: Database, sessions: Sessions) -> Doorkeeper:
+    return Doorkeeper(database, sessions)
+
+
+@resources.application()
+async def background(
+    database: Database, blobs: Blobs, herald: Herald, sessions: Sessions
+) -> AsyncGenerator[Background]:
     """The tasks beside the requests."""
-    tasks = Background(database, blobs, Intake(database, blobs, herald))
+    tasks = Background(database, blobs, Intake(database, blobs, herald), sessions)
     async with tasks.running():
         yield tasks
+
+
+@resources.application()
+async def pages() -> Pages:
+    """The pages' templates and static files, read once."""
+    return await offload.thread(Pages)
 
 
 # What a handler writes as the type of a parameter to get it.
 Db = Annotated[Database, given(resources, Database)]
 Store = Annotated[Blobs, given(resources, Blobs)]
 Work = Annotated[Background, given(resources, Background)]
+Signed = Annotated[Sessions, given(resources, Sessions)]
+Door = Annotated[Doorkeeper, given(resources, Doorkeeper)]
+Searching = Annotated[Search, given(resources, Search)]
+Look = Annotated[Pages, given(resources, Pages)]
+Chosen = Annotated[DepotSettings, given(resources, DepotSettings)]

@@ -1,9 +1,16 @@
 """What an operator can set. Read once, at start; a wrong value stops it with all faults named."""
 
+import os
+from dataclasses import field
 from pathlib import Path
 from typing import Annotated
 
+from depot.passwords import SHORTEST
 from holdfast import Secret, Settings, option
+
+
+def _here() -> str:
+    return f"http://127.0.0.1:{os.environ.get('HOLDFAST_PORT') or os.environ.get('PORT') or 8000}"
 
 
 class DepotSettings(Settings, prefix="DEPOT", title="depot"):
@@ -18,10 +25,14 @@ class DepotSettings(Settings, prefix="DEPOT", title="depot"):
             default="depot.sqlite in the data folder",
         ),
     ] = None
-    first_token: Annotated[
-        Secret | None,
-        option("The token of the first account, made at the first start; without it one is made up and printed."),
-    ] = None
+    url: Annotated[
+        str,
+        option(
+            "Where people reach the depot, as it is shown at the first start.",
+            pattern=r"https?://\S+[^/\s]",
+            default="http://127.0.0.1 and the port",
+        ),
+    ] = field(default_factory=_here)
     webhook_url: Annotated[
         Secret | None,  # the address of a webhook is often all that it takes to call it
         option("Where to POST when a file is ready or has failed.", pattern=r"https?://\S+"),
@@ -39,3 +50,17 @@ class DepotSettings(Settings, prefix="DEPOT", title="depot"):
         if self.database_url is None:
             return str(self.data / "depot.sqlite")
         return self.database_url.partition(":///")[2]
+
+
+class FirstAccount(Settings, prefix="DEPOT_FIRST", title="first"):
+    """The account that is made at the first start. What is not given is made up and shown once."""
+
+    token: Annotated[Secret | None, option("Its token, for the API.")] = None
+    password: Annotated[Secret | None, option("Its password, for the pages.", min_length=SHORTEST)] = None
+
+
+class SessionSettings(Settings, prefix="DEPOT_SESSION", title="session"):
+    """How long a browser stays signed in."""
+
+    days: Annotated[float, option("Days after which everybody signs in again.", gt=0, le=400)] = 30
+    idle_hours: Annotated[float, option("Hours without a request after which a session ends.", gt=0, le=10_000)] = 12

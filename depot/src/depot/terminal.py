@@ -1,6 +1,7 @@
-"""What people see on a terminal, and only there. A token goes this way and never through the log."""
+"""What people see on a terminal, and only there. A token or a password goes this way and never through the log."""
 
 import sys
+from collections.abc import Mapping
 
 from holdfast import Secret
 
@@ -16,7 +17,12 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def show_first_token(name: str, token: Secret) -> None:
-    """Show the token of the first account, once."""
-    say(f"\n  The depot has made its first account, {name!r}. Its token is shown only now:\n")
-    say(f"      {token.reveal()}\n")
+def show_first_account(name: str, made_up: Mapping[str, Secret | None], address: str) -> None:
+    """Show what was made up for the first account, once, and where to sign in with it."""
+    shown = {what: secret for what, secret in made_up.items() if secret is not None}
+    if not shown:
+        return
+    say(f"\n  The depot has made its first account, {name!r}. This is shown only now:\n")
+    for what, secret in shown.items():
+        say(f"      {what:<10}{secret.reveal()}")
+    say(f"\n  Sign in at {address}\n")

@@ -4,13 +4,15 @@ Async, because every step waits: for the client to send, for the disk to take. A
 hundred kilobytes, whatever its size: the next piece is not asked for before the last one is with the disk.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Final
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from depot.blobs import Arriving
-from depot.forms import UploadForm
+from depot.forms import Check, UploadForm
 from depot.names import name_in
 from holdfast import BadRequest, Invalid, TooLarge, UnsupportedMedia
 
@@ -23,18 +25,19 @@ async def receive(request: Request, file: Arriving, name: str | None) -> str:
 
     Raises BadRequest, Invalid, TooLarge, UnsupportedMedia, InsufficientStorage.
     """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("Send the body without a Content-Encoding; a compressed file is stored as it is.")
-    length = _declared(request)
-    if length is not None and length > file.limit + _FORM_ROOM:
-        raise TooLarge(f"Files of at most {file.limit} bytes are taken.")
-    try:
-        content_type = request.headers.get("content-type", "")
+    length = _acceptable(request, file)
+    content_type = request.headers.get("content-type", "")
+    with _breaking_off_explained():
         if content_type.lower().startswith("multipart/"):
             return await _form(request, file, UploadForm(content_type, length))
         return await _body(request, file, name)
-    except ClientDisconnect as error:
-        raise BadRequest("The upload broke off before its end.") from error
+
+
+async def receive_form(request: Request, file: Arriving, check: Check) -> str:
+    """As `receive`, of a form alone, with nothing written before `check` has seen the fields that precede the file."""
+    form = UploadForm(request.headers.get("content-type", ""), _acceptable(request, file), check)
+    with _breaking_off_explained():
+        return await _form(request, file, form)
 
 
 async def _form(request: Request, file: Arriving, form: UploadForm) -> str:
@@ -53,6 +56,20 @@ async def _body(request: Request, file: Arriving, name: str | None) -> str:
     return name
 
 
-def _declared(request: Request) -> int | None:
-    length = request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else None
+def _acceptable(request: Request, file: Arriving) -> int | None:
+    """The length that the request declares. Raises TooLarge, UnsupportedMedia."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMedia("Send the body without a Content-Encoding; a compressed file is stored as it is.")
+    declared = request.headers.get("content-length", "")
+    length = int(declared) if declared.isascii() and declared.isdigit() else None
+    if length is not None and length > file.limit + _FORM_ROOM:
+        raise TooLarge(f"Files of at most {file.limit} bytes are taken.")
+    return length
+
+
+@contextmanager
+def _breaking_off_explained() -> Generator[None]:
+    try:
+        yield
+    except ClientDisconnect as error:
+        raise BadRequest("The upload broke off before its end.") from error

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL
 
 
-def migrate(database: str, lock: Path) -> None:
-    """Bring the SQLite file at the path `database` to the newest shape.
+def migrate(database: str, lock: Path, to: str = "head") -> None:
+    """Bring the SQLite file at the path `database` to the newest shape, or as far as the step `to`.
 
     Workers that start at once do it one after the other, by a lock on the file `lock`; the second finds it done. It
     blocks: call it in a thread.
@@ -29,7 +29,7 @@ def migrate(database: str, lock: Path) -> None:
                 config = Config()
                 config.set_main_option("script_location", "depot:migrations")
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                command.upgrade(config, to)
         finally:
             engine.dispose()
 

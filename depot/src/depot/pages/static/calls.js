@@ -1,0 +1,43 @@
+/** Calls of the API as whoever is signed in on this page. */
+
+const META = 'meta[name="csrf-token"]';
+
+/** The header that shows the server that this page sends the request. */
+export function proof() {
+  return { "X-CSRF-Token": document.querySelector(META).content };
+}
+
+/**
+ * Look at `path`. The outcome is one of
+ *   { is: "found", body }    { is: "gone" }    { is: "signed-out" }    { is: "unreachable" }
+ */
+export async function look(path) {
+  try {
+    const answer = await fetch(path, { headers: { Accept: "application/json" } });
+    if (answer.ok) return { is: "found", body: await answer.json() };
+    if (answer.status === 404) return { is: "gone" };
+    return { is: answer.status === 401 ? "signed-out" : "unreachable" };
+  } catch {
+    return { is: "unreachable" };
+  }
+}
+
+/** A fresh copy of this page, or null where it cannot be had: nobody is signed in, or nobody answers. */
+export async function thisPage() {
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (!answer.ok || new URL(answer.url).pathname !== location.pathname) return null;
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  } catch {
+    return null;
+  }
+}
+
+/** Take the token anew, which another session brings; whether there is one. */
+export async function renew() {
+  const token = (await thisPage())?.querySelector(META).content;
+  if (!token) return false;
+  document.querySelector(META).content = token;
+  for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = token;
+  return true;
+}
