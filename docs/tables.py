@@ -24,6 +24,7 @@ from holdfast import events
 from holdfast.decide.lifecycle import STANDING
 from holdfast.errors import HoldfastError
 from holdfast.logs.canonical import RequestLine
+from holdfast.parts.metrics import FAMILIES
 from holdfast.promises import CATALOGUE, Promise
 from holdfast.settings import declared, refreshed
 
@@ -32,7 +33,7 @@ ROOT: Final = DOCS.parent
 
 FIELDS: Final[Mapping[str, str]] = {
     "time": "When the request had ended: RFC 3339, UTC, microseconds.",
-    "level": "`info`; `error` where the outcome is `failed` or `cut`; `debug` for the probes.",
+    "level": "`info`; `error` where the outcome is `failed` or `cut`; `debug` for probes and scrapes.",
     "event": "`request`.",
     "request_id": "Our ID of the request, the one in its `X-Request-ID`.",
     "client_request_id": "The ID that the client sent, or null.",
@@ -133,6 +134,18 @@ def field_table() -> str:
     return table(("field", ""), [(f"`{name}`", FIELDS[name]) for name in RequestLine.__struct_fields__])
 
 
+# -- metrics --
+
+
+def metric_table() -> str:
+    """List the metrics, each with its kind, its labels and what it tells."""
+    rows = [
+        (f"`{family.name}`", family.kind, ", ".join(f"`{label}`" for label in family.labels), family.help)
+        for family in FAMILIES
+    ]
+    return table(("metric", "kind", "labels", ""), rows)
+
+
 # -- the life of a process --
 
 
@@ -189,6 +202,7 @@ def pages() -> dict[Path, str]:
         DOCS / "promises.md": [_between("promises", promise_table("promises"))],
         DOCS / "errors.md": [_between("tree", error_tree()), _between("errors", error_table())],
         DOCS / "logs.md": [_between("fields", field_table()), _between("outcomes", outcome_table())],
+        DOCS / "metrics.md": [_between("metrics", metric_table())],
         DOCS / "run.md": [_between("states", state_table())],
         DOCS / "settings.md": [lambda page: refreshed(page, declared("holdfast"))],
     }

@@ -23,7 +23,8 @@ from sessions import Session, clean_environment, steps_of
 from holdfast.cli import main as command_line
 from holdfast.context import CLIENT_ID
 from holdfast.logs import pipe
-from holdfast.serve import server, supervisor
+from holdfast.serve import exchange, server
+from holdfast.serve.settings import StartSettings, WorkerSettings
 from holdfast.settings import declared, options_of
 
 ROOT = Path(__file__).parent.parent
@@ -148,7 +149,8 @@ def test_the_picture_of_the_layers_is_what_is_there():
     there = {entry.name + ("/" if entry.is_dir() else "") for folder in kept for entry in folder.iterdir()}
     assert drawn == {name for name in there if not name.startswith("__") and (name[-1] == "/" or name.endswith(".py"))}
     order = re.findall(r"(\w+)\.layer\b", (source / "app.py").read_text())
-    assert re.findall(r"^(?: Holdfast\(app\))? +(lifespan|context|logs|probes|problems) ", page, re.MULTILINE) == order
+    known = "lifespan|context|logs|probes|problems|metrics"
+    assert re.findall(rf"^(?: Holdfast\(app\))? +({known}) ", page, re.MULTILINE) == order
 
 
 # -- what is named is there --
@@ -283,8 +285,10 @@ def test_the_numbers_that_the_pages_state_are_those_of_the_code():
     assert f"`{CLIENT_ID.pattern}`" in PROSE[DOCS / "promises" / "traceable.md"]
     assert f"{server._CLOSE_S:.0f} s" in run
     assert f"{server._UNWIND_S:.0f} s" in run
-    assert f"{supervisor._SPARE_S:.0f} s" in run
-    assert f"{supervisor._START_S:.0f} s" in run
+    assert f"{exchange.SPARE_S:.0f} s" in run
+    assert f"{StartSettings().limit_s:.0f} s" in run
+    assert f"{WorkerSettings().hang_s:.0f} s" in run
+    assert f"{WorkerSettings().busy_s:.0f} s" in run
 
 
 def test_the_changelog_tells_of_the_version_that_is_built():

@@ -11,8 +11,9 @@ from holdfast.context import ContextSettings
 from holdfast.decide.forwarded import Network
 from holdfast.decide.lifecycle import Event, State
 from holdfast.leaks import LeakSettings
-from holdfast.parts import lifespan, probes
+from holdfast.parts import lifespan, metrics, probes
 from holdfast.parts.drain import Lifecycle
+from holdfast.parts.metrics import MetricsSettings
 from holdfast.resources import Resources
 from holdfast.settings import load
 
@@ -40,7 +41,7 @@ class Holdfast:
         unless given. `lifecycle` is given by a server that knows more of the process's life than the lifespan protocol
         tells. With `own_logs` the log is put in place (`holdfast.logs.configure`) unless that was done before.
 
-        Raises SettingsInvalid.
+        Raises SettingsInvalid, ExtraMissing.
         """
         self.lifecycle: Lifecycle = lifecycle or Lifecycle()
         settings = settings or load(ContextSettings)
@@ -51,6 +52,8 @@ class Holdfast:
         leak_settings = load(LeakSettings)
         self.checks: probes.Checks | None = _pings(resources) if resources is not None else None
         """Asks the resources whether they are well; None where there are none."""
+        self.metrics: metrics.Metrics | None = metrics.installed() or metrics.configure(load(MetricsSettings))
+        """What counts in this process; None where nothing is to be counted."""
         # THE order, outermost first.
         layers: list[Callable[[ASGIApp], ASGIApp]] = [
             lambda app: lifespan.layer(app, self._opened(resources, leak_settings), self._started, self._ended),
@@ -58,6 +61,7 @@ class Holdfast:
             lambda app: logs.layer(app, logs.tell),
             lambda app: probes.layer(app, self._state, self.checks),
             problems.layer,
+            lambda app: metrics.layer(app, self.metrics),
         ]
         self.layered: ASGIApp = reduce(lambda inner, layer: layer(inner), reversed(layers), app)
         """The layers as one callable, for a server that saves itself the call of this object."""
@@ -70,6 +74,8 @@ class Holdfast:
     async def _opened(self, resources: Resources | None, leak_settings: LeakSettings) -> AsyncGenerator[None]:
         """What is open while the application lives: its resources, and around them whoever counts what is left open."""
         async with AsyncExitStack() as stack:
+            if self.metrics is not None:
+                await stack.enter_async_context(self.metrics.live())
             if leak_settings.report:
                 await stack.enter_async_context(leaks.watch(trace=leak_settings.trace))
             if resources is not None:
@@ -84,6 +90,7 @@ class Holdfast:
         return self.lifecycle.state, self.lifecycle.standing
 
     def _started(self) -> None:
+        logs.regain()  # the application may have configured logging as it started
         self.lifecycle.handle(Event.STARTED)
 
     def _ended(self) -> None:

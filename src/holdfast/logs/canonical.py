@@ -9,14 +9,18 @@ from typing import Final
 import msgspec
 
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
-from holdfast.context import RequestContext, current, route_of
+from holdfast.context import RequestContext, current
 from holdfast.decide.redaction import Redactor
+from holdfast.decide.routes import route_of
 from holdfast.events import Outcome, RequestFinished
 from holdfast.logs.lines import timestamp
 
 LOGGER: Final = logging.getLogger("holdfast.request")
-QUIET: Final = frozenset({"/-/live", "/-/ready"})
-"""The probes: their lines are of level debug, for they come every second and say the same."""
+QUIET: Final = frozenset({"/-/live", "/-/ready", "/-/metrics"})
+"""Probes and scrapes: their lines are of level debug, for they come every few seconds and say the same."""
+
+_INTERNAL_ERROR: Final = 1011
+"""The code with which a WebSocket is closed after an exception."""
 
 Listener = Callable[[RequestFinished], None]
 
@@ -76,7 +80,8 @@ def outcome_of(record: RequestContext) -> str:
     if isinstance(record.error, asyncio.CancelledError):
         return Outcome.CLIENT_LEFT if gone and not record.ended else Outcome.CANCELLED
     if record.kind == "websocket":
-        return Outcome.FAILED if record.error else Outcome.REJECTED if record.status >= 400 else Outcome.OK
+        failed = record.error or record.close_code == _INTERNAL_ERROR  # also where the framework has handled it
+        return Outcome.FAILED if failed else Outcome.REJECTED if record.status >= 400 else Outcome.OK
     if gone and not record.ended:
         return Outcome.CLIENT_LEFT
     if record.status and not record.ended:
@@ -99,7 +104,7 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
         peer[0] if peer else None,
         scope["type"],
         scope.get("method", "GET"),
-        scope["path"],
+        record.path,
         query.decode("latin-1") if query else "",
         route_of(scope),
         record.status,
@@ -115,7 +120,7 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
 
 def level_of(fact: RequestFinished) -> int:
     """The level of a request's line: debug for a probe, error where the service failed."""
-    if fact.path in QUIET:
+    if fact.route in QUIET:
         return logging.DEBUG
     return logging.ERROR if fact.outcome in {Outcome.FAILED, Outcome.CUT} else logging.INFO
 

@@ -14,6 +14,7 @@ from holdfast.events import RequestFinished
 from holdfast.logs import canonical, console
 from holdfast.logs.lines import encode, fields_of, timestamp
 from holdfast.logs.pipe import Pipe
+from holdfast.logs.regain import regain as take_back
 from holdfast.settings import Settings, option
 
 _TAKEN_OVER: Final = ("uvicorn", "uvicorn.error", "uvicorn.asgi", "gunicorn.error", "hypercorn.error", "granian")
@@ -124,13 +125,37 @@ def configure(settings: LogSettings | None = None, *, fd: int = 1, lock: str | N
     return _installed
 
 
+def regain() -> None:
+    """Take the logs back, where an application has configured logging since; without `configure`, do nothing."""
+    if _installed is not None:
+        take_back(_installed, _installed.settings.level.upper(), _SILENCED)
+
+
 def installed() -> Logs | None:
     """The handler that `configure` put in place, if it was called."""
     return _installed
 
 
+_also: Final[list[canonical.Listener]] = []
+
+
+def also_tell(listener: canonical.Listener) -> None:
+    """Tell `listener` of each request that has ended, from now on: on the event loop, so it should be quick."""
+    _also.append(listener)
+
+
+def tell_no_more(listener: canonical.Listener) -> None:
+    """Take back `also_tell`."""
+    _also.remove(listener)
+
+
 def tell(fact: RequestFinished) -> None:
-    """Write the canonical line of a request: through our handler or, without it, the standard logging tree."""
+    """Tell of a request that has ended: whoever asked for it, and the log, which gets the canonical line.
+
+    The line goes through our handler or, without it, the standard logging tree.
+    """
+    for listener in _also:
+        listener(fact)
     logs = _installed
     if logs is not None:
         logs.request_finished(fact)
