@@ -14,7 +14,7 @@ run: .venv/run.done ## start the depot, the reference backend, on http://127.0.0
 	@PORT=$(PORT) exec $(BIN)/holdfast run depot.app:app
 
 test: .venv/test.done ## run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long" -rs
 
 test-long: .venv/test.done ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 3600

@@ -5,6 +5,8 @@ from typing import Final
 
 _MONTHS: Final = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _STEPS: Final = ("bytes", "kB", "MB", "GB", "TB")
+_EXACT: Final = 3
+"""From gigabytes on, tenths are told up to a hundred of them."""
 
 
 def when(rfc3339: str) -> str:
@@ -20,7 +22,7 @@ def size(count: int) -> str:
         step, left = step + 1, left / 1000
     if step == 0:
         return f"{count} byte{'' if count == 1 else 's'}"
-    return f"{left:.1f} {_STEPS[step]}" if left < 9.95 else f"{left:.0f} {_STEPS[step]}"
+    return f"{left:.1f} {_STEPS[step]}" if left < (9.95 if step < _EXACT else 99.95) else f"{left:.0f} {_STEPS[step]}"
 
 
 def number(count: int) -> str:

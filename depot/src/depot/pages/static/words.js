@@ -1,6 +1,8 @@
 /** Numbers as people read them, in the words that the server uses too. */
 
 const STEPS = ["bytes", "kB", "MB", "GB", "TB"];
+/** From gigabytes on, tenths are told up to a hundred of them. */
+const EXACT = 3;
 
 /** 1234567 -> "1,234,567" */
 export function number(count) {
@@ -16,7 +18,7 @@ export function size(bytes) {
     step += 1;
   }
   if (step === 0) return plural(bytes, "byte", "bytes");
-  return `${left < 9.95 ? left.toFixed(1) : left.toFixed(0)} ${STEPS[step]}`;
+  return `${left.toFixed(left < (step < EXACT ? 9.95 : 99.95) ? 1 : 0)} ${STEPS[step]}`;
 }
 
 /** 75 -> "2 min": the time that is left, never more exact than it can be known. */
