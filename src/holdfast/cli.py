@@ -18,6 +18,7 @@ _WITH_SETTINGS = (
     "holdfast.leaks",
     "holdfast.logs",
     "holdfast.parts.drain",
+    "holdfast.parts.metrics",
     "holdfast.parts.offload",
     "holdfast.serve.settings",
 )
@@ -68,10 +69,21 @@ def main() -> None:
 @click.option("--host", help="The address to listen on. [HOLDFAST_HOST; 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="The port to listen on. [HOLDFAST_PORT or PORT; 8000]")
 @click.option("--workers", type=click.IntRange(1, 512), help="How many processes serve. [HOLDFAST_WORKERS; 1]")
+@click.option(
+    "--root-path", help="The path that a proxy in front takes away, such as /shop. [HOLDFAST_ROOT_PATH; none]"
+)
 @click.option("--observe", is_flag=True, default=None, help="Decide and report everything, refuse nothing.")
 @click.option("--reload", is_flag=True, help="Restart when a Python file below this folder changes.")
 @_explains
-def run(app: str, host: str | None, port: int | None, workers: int | None, observe: bool | None, reload: bool) -> int:
+def run(
+    app: str,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    root_path: str | None,
+    observe: bool | None,
+    reload: bool,
+) -> int:
     """Serve an ASGI application with Holdfast around it.
 
     MODULE:APP names it as in `shop.main:app`, or `shop.main:create_app()` for a function that makes it.
@@ -79,7 +91,7 @@ def run(app: str, host: str | None, port: int | None, workers: int | None, obser
     \b
     Signals:  SIGTERM  not ready, serve on for HOLDFAST_DRAIN_DELAY_S, finish within HOLDFAST_DRAIN_GRACE_S, exit 0
               SIGINT   the same without the delay; a second signal hurries
-              SIGHUP   replace the workers one by one (with --workers 2 or more)
+              SIGHUP   replace the workers one by one, where there is more than one process
 
     Other settings come from the environment or holdfast.toml: `holdfast settings` lists them.
     """
@@ -87,7 +99,7 @@ def run(app: str, host: str | None, port: int | None, workers: int | None, obser
         from holdfast.serve.run import serve  # noqa: PLC0415 - the server is an extra
     except ModuleNotFoundError as error:
         raise ExtraMissing(f"The server needs {error.name}: pip install 'holdfast[serve]'.") from error
-    return serve(app, host=host, port=port, workers=workers, observe=observe, reload=reload)
+    return serve(app, host=host, port=port, workers=workers, root_path=root_path, observe=observe, reload=reload)
 
 
 @main.command()

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
 from holdfast.decide.forwarded import Network, Origin, is_trusted, networks, origin
+from holdfast.decide.routes import route_of
 from holdfast.errors import SettingsInvalid
 from holdfast.ids import uuid7
 from holdfast.settings import Settings, option
@@ -25,6 +26,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2
 _WANTED: Final = frozenset({b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
 SCOPE_KEY: Final = "holdfast.context"
 ID_HEADER: Final = b"x-request-id"
+_ID_LENGTH: Final = len(ID_HEADER)
 
 Exit = Callable[[], Awaitable[None]]
 
@@ -76,6 +78,8 @@ class RequestContext:
     problem: str | None = None
     """The code of the problem that was answered."""
     error: BaseException | None = None
+    close_code: int | None = None
+    """What the application has closed a WebSocket with."""
     exits: list[Exit] | None = None
     """Called, last one first, before the answer begins."""
     late_exits: list[Exit] | None = None
@@ -89,6 +93,8 @@ class RequestContext:
         """A record for the request that `scope` describes."""
         self.id = request_id
         self.scope = scope
+        self.path: str = scope["path"]
+        """The path, without the query, decoded; as it came, for a framework may shorten the one in the scope."""
         self.client_left = client_left
         self.started: float = time.perf_counter()
 
@@ -101,11 +107,6 @@ class RequestContext:
     def method(self) -> str:
         """The request's method; a WebSocket begins with GET."""
         return self.scope.get("method", "GET")
-
-    @property
-    def path(self) -> str:
-        """The path, without the query, decoded."""
-        return self.scope["path"]
 
     @property
     def query(self) -> str:
@@ -169,17 +170,6 @@ def continuing(request_id: str | None) -> Generator[None]:
         _current.reset(token)
 
 
-def route_of(scope: Scope) -> str | None:
-    """The route template that a framework left in the scope."""
-    route = scope.get("route")
-    path = getattr(route, "path", None)
-    if isinstance(path, str):
-        root = scope.get("root_path")
-        return root.removeprefix(scope.get("app_root_path", "")) + path if root else path
-    template = scope.get("path_template")
-    return template if isinstance(template, str) else None
-
-
 # -- the layer --
 
 
@@ -236,6 +226,7 @@ async def serve(record: RequestContext, app: ASGIApp, receive: Receive, send: Se
             record.at_end(record)
         _current.reset(token)
         del record.scope[SCOPE_KEY]  # the two refer to each other: a cycle would leave each request to the collector
+        record.error = None  # as above: its traceback leads back here, and holds whatever the application had open
 
 
 def _watching(receive: Receive, client: Gone) -> Receive:
@@ -316,6 +307,7 @@ def _answering(record: RequestContext, send: Send) -> Send:
                 return leave_then(record, send, message)
         elif kind == "websocket.close":
             record.ended = True
+            record.close_code = message.get("code", 1000)
             if not record.status:
                 record.status = 403
                 if "websocket.http.response" in (record.scope.get("extensions") or {}):
@@ -336,8 +328,8 @@ def _with_id(message: Message, record: RequestContext) -> Message:
     """The message with our ID among its headers; the application's own may be shared between requests."""
     headers = [*(message.get("headers") or ()), (ID_HEADER, record.id.encode())]
     for name, _ in headers[:-1]:
-        if name == ID_HEADER:
-            headers = [pair for pair in headers[:-1] if pair[0] != ID_HEADER] + headers[-1:]
+        if len(name) == _ID_LENGTH and name.lower() == ID_HEADER:
+            headers = [pair for pair in headers[:-1] if pair[0].lower() != ID_HEADER] + headers[-1:]
             break
     return {**message, "headers": headers}
 

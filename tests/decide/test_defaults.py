@@ -4,6 +4,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from holdfast.decide import defaults
 from holdfast.decide.defaults import is_default, may_be_default
 
 
@@ -26,6 +27,10 @@ def test_what_the_installed_frameworks_answer_by_default_is_known(app):
 )
 def test_a_body_that_the_application_wrote_is_not_taken_for_a_default(body):
     assert not is_default(404, body)
+
+
+def test_no_known_default_is_longer_than_what_is_looked_at():
+    assert max(len(body) for bodies in defaults._KNOWN.values() for body in bodies) <= defaults.MAX_BYTES
 
 
 def test_a_long_or_well_answer_is_not_looked_at():

@@ -148,13 +148,14 @@ async def test_a_request_that_fails_is_told_of():
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "level"),
-    [("/-/ready", 503, "debug"), ("/-/other", 500, "error"), ("/-/other", 200, "info"), ("/", 200, "info")],
+    ("route", "status", "level"),
+    [("/-/ready", 503, "debug"), ("/-/other", 500, "error"), ("/-/other", 200, "info"), (None, 200, "info")],
 )
-async def test_only_the_probes_are_quiet(path, status, level):
+async def test_only_the_probes_are_quiet(route, status, level):
     from holdfast.logs.canonical import line_of
 
-    assert line_of(await finished(answering(status, b"own words"), scope_of(path)), REDACTOR).level == level
+    scope = scope_of("/-/ready") | {"path_template": route}
+    assert line_of(await finished(answering(status, b"own words"), scope), REDACTOR).level == level
 
 
 async def test_a_request_that_stops_in_the_middle_is_cut():

@@ -130,6 +130,25 @@ def test_a_kept_alive_connection_gets_one_more_answer_that_says_close(tmp_path, 
         assert running.ended() == 0
 
 
+def test_the_keep_alive_time_can_be_set_and_does_not_lengthen_the_drain(tmp_path):
+    with serving(tmp_path, APP, HOLDFAST_DOOR_KEEP_ALIVE_S="600", HOLDFAST_DRAIN_GRACE_S="600") as running:
+        kept = http.client.HTTPConnection("127.0.0.1", running.port, timeout=10)
+        kept.request("GET", "/quick")
+        kept.getresponse().read()
+        running.signal(signal.SIGTERM)
+        assert running.ended() == 0  # long before the ten minutes are over
+
+
+def test_an_idle_connection_is_closed_when_the_keep_alive_time_is_over(tmp_path):
+    with serving(tmp_path, APP, HOLDFAST_DOOR_KEEP_ALIVE_S="1") as running:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=4) as kept:
+            kept.sendall(b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n")
+            received = b""
+            while piece := kept.recv(4096):
+                received += piece
+        assert received.endswith(b'{"ok":true}')
+
+
 @workers
 def test_a_connection_that_waits_in_the_queue_of_the_kernel_is_served(tmp_path, workers):
     with serving(tmp_path, APP, "--workers", workers) as running:

@@ -1,6 +1,7 @@
 """Which bodies of an error are a framework's own default, and so nobody's words.
 
-Only an exact match counts: a body that the application wrote itself is never taken for a default.
+Only an exact match counts: a body that the application wrote itself is never taken for a default. The grid of the tests
+holds these to the frameworks that are installed.
 """
 
 from typing import Final
@@ -14,15 +15,25 @@ _DJANGO: Final = (
     b'\n<!doctype html>\n<html lang="en">\n<head>\n  <title>%(title)s</title>\n</head>\n<body>\n'
     b"  <h1>%(title)s</h1><p>%(details)s</p>\n</body>\n</html>\n"
 )
+_WERKZEUG: Final = b"<!doctype html>\n<html lang=en>\n<title>%s %s</title>\n<h1>%s</h1>\n<p>%s</p>\n"
+_WERKZEUG_SAYS: Final = {
+    404: b"The requested URL was not found on the server. If you entered the URL manually please check your spelling "
+    b"and try again.",
+    405: b"The method is not allowed for the requested URL.",
+    500: b"The server encountered an internal error and was unable to complete your request. Either the server is "
+    b"overloaded or there is an error in the application.",
+}
 
 
 def _bodies(status: int, phrase: bytes) -> frozenset[bytes]:
     code = str(status).encode()
     known = {
-        phrase,  # Starlette, uvicorn
+        phrase,  # Starlette, uvicorn; BlackSheep, but for 404
         b'{"detail":"%s"}' % phrase,  # FastAPI
         b'{"status_code":%s,"detail":"%s"}' % (code, phrase),  # Litestar
         b'{"title": "%s %s"}' % (code, phrase),  # Falcon
+        b'<?xml version="1.0" encoding="UTF-8"?><error><title>%s %s</title></error>' % (code, phrase),  # to a browser
+        _WERKZEUG % (code, phrase, phrase, _WERKZEUG_SAYS[status]),  # Quart, Flask
     }
     if status == 404:
         known |= {

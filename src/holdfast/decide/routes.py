@@ -21,7 +21,7 @@ def route_of(scope: Scope) -> str | None:
             path = _included(scope["fastapi"], route) or path
         return _mounted(scope, "" if hasattr(route, "routes") else path) if "app_root_path" in scope else path
     template = scope.get("path_template")
-    if isinstance(template, str):
+    if isinstance(template, str) and template:  # Litestar leaves an empty one where what is mounted is not its own
         return template
     return _mounted(scope, "") if "app_root_path" in scope else None
 

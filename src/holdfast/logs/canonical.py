@@ -72,7 +72,8 @@ def layer(app: ASGIApp, tell: Listener) -> ASGIApp:
 
 def outcome_of(record: RequestContext) -> str:
     """The one word that says how a request ended."""
-    if record.ended and 0 < record.status < 400 and record.error is None and not record.refused:
+    fine = record.error is None and record.close_code is None and not record.refused
+    if record.ended and 0 < record.status < 400 and fine:
         return Outcome.OK
     gone = record.client_left.gone
     if record.refused:

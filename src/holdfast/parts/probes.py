@@ -11,6 +11,7 @@ from holdfast.asgi import ASGIApp, Headers, Receive, Scope, Send
 LIVE: Final = "/-/live"
 READY: Final = "/-/ready"
 PATHS: Final = frozenset({LIVE, READY})
+_ENDS: Final = tuple(PATHS)
 _CHECKS_S: Final = 2.0
 
 
@@ -32,7 +33,13 @@ Checks = Callable[[], Awaitable[Mapping[str, bool]]]
 """Asks what the process depends on; the names of the asked, and whether each is well."""
 
 
-async def ask(path: str, state: str, standing: Standing, checks: Checks | None) -> tuple[int, bytes]:
+Details = Callable[[], Mapping[str, object]]
+"""What else the body of an answer says."""
+
+
+async def ask(
+    path: str, state: str, standing: Standing, checks: Checks | None, details: Details | None = None
+) -> tuple[int, bytes]:
     """The answer to a probe: 200 or 503, and a small JSON body."""
     told: Mapping[str, bool] = {}
     well = standing.live
@@ -41,6 +48,8 @@ async def ask(path: str, state: str, standing: Standing, checks: Checks | None) 
         well = standing.ready and all(told.values())
     words = {LIVE: ("live", "not live"), READY: ("ready", "not ready")}[path]
     body: dict[str, object] = {"status": words[0] if well else words[1], "state": state}
+    if details is not None:
+        body |= details()
     if told:
         body["checks"] = {name: "well" if is_well else "failing" for name, is_well in told.items()}
     return (200 if well else 503), msgspec.json.encode(body)
@@ -57,9 +66,10 @@ async def _checked(checks: Checks) -> Mapping[str, bool]:
 def layer(app: ASGIApp, state: Callable[[], tuple[str, Standing]], checks: Checks | None = None) -> ASGIApp:
     """Answer the probes; everything else is the application's. `state` says where the process stands."""
 
-    async def answer(scope: Scope, send: Send) -> None:
+    async def answer(path: str, scope: Scope, send: Send) -> None:
         name, standing = state()
-        status, body = await ask(scope["path"], name, standing, checks)
+        scope["path_template"] = path  # its route, by which the log knows that it was a probe
+        status, body = await ask(path, name, standing, checks)
         headers: Headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),
@@ -69,8 +79,12 @@ def layer(app: ASGIApp, state: Callable[[], tuple[str, Standing]], checks: Check
         await send({"type": "http.response.body", "body": body if scope["method"] == "GET" else b""})
 
     def probes(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and scope["path"] in PATHS and scope["method"] in {"GET", "HEAD"}:
-            return answer(scope, send)
+        if scope["type"] == "http":
+            path = scope["path"]
+            if path.endswith(_ENDS) and scope["method"] in {"GET", "HEAD"}:
+                path = path.removeprefix(scope.get("root_path", ""))  # where a proxy shows the application below a path
+                if path in PATHS:
+                    return answer(path, scope, send)
         return app(scope, receive, send)
 
     return probes

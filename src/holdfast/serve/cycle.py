@@ -19,6 +19,9 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS: Final = frozenset({204, 304})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_OURS: Final = frozenset({ID_HEADER})
+_OF_OLD: Final = _OURS | {b"transfer-encoding"}
+_OF_NO_CONTENT: Final = _OF_OLD | {b"content-length"}
 _LOOKED_AT: Final = _FRAMING | {ID_HEADER}
 _REPEATED: Final = _FRAMING | {
     b"content-type",
@@ -29,6 +32,8 @@ _REPEATED: Final = _FRAMING | {
 }
 """Headers whose few values come again and again, and are no secret: their lines are kept."""
 _MOST_LINES: Final = 4096
+_UNHEARD_S: Final = 1.0
+"""How long an application may stream on for a client that has left."""
 
 _lines: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
 
@@ -128,6 +133,10 @@ class Cycle(RequestResponseCycle):
         self.task: asyncio.Task[None] | None = None
         self._head = b""
         """A head that waits for its body, so that both are one write."""
+        self._until_closed = False
+        """Whether the answer ends where the connection does, for a client that knows no chunks."""
+        self._unheard_since: float | None = None
+        """Since when the application streams on for a client that has left, by the loop."""
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""
@@ -151,8 +160,22 @@ class Cycle(RequestResponseCycle):
 
     def _end(self) -> None:
         """Close before the answer's end, so that nobody takes it for whole."""
-        if not self.response_complete:
+        if self.response_complete:
+            return
+        if self._until_closed:
+            self.transport.abort()
+        else:
             self.transport.close()
+
+    def interim(self, status: int, headers: Headers) -> None:
+        """Write an interim answer (1xx) in front of the answer; once that has begun it is too late, and nothing is.
+
+        The application finds this in its scope's extensions, under `holdfast.interim`: layers that look at what is
+        sent would take it for the answer.
+        """
+        if not self.response_started and not self.disconnected:
+            lines = [_line(name, value)[0] for name, value in headers]
+            self.transport.write(b"".join([b"HTTP/1.1 %d \r\n" % status, *lines, b"\r\n"]))
 
     def send(self, message: ASGISendEvent) -> Awaitable[None]:  # pyright: ignore[reportIncompatibleMethodOverride] - awaitable is enough
         """Write what the application sends; wait only where the client reads more slowly than it is written to."""
@@ -161,7 +184,10 @@ class Cycle(RequestResponseCycle):
         return self._pass(cast("Message", message))
 
     def _pass(self, message: Message) -> Awaitable[None]:
-        if self.flow.write_paused and not self.disconnected:
+        if self.disconnected:
+            if message.get("more_body", False):
+                return self._unheard()
+        elif self.flow.write_paused:
             return self._pass_later(message)
         self._write(message)
         return _DONE
@@ -169,6 +195,14 @@ class Cycle(RequestResponseCycle):
     async def _pass_later(self, message: Message) -> None:
         await self.flow.drain()
         self._write(message)
+
+    async def _unheard(self) -> None:
+        """Give the loop its turn. Whoever listens has heard by then that the client left; who streams on is stopped."""
+        await asyncio.sleep(0)
+        now = asyncio.get_running_loop().time()
+        self._unheard_since = self._unheard_since or now
+        if now - self._unheard_since > _UNHEARD_S:
+            raise ConnectionResetError("The client has left.")
 
     def _write(self, message: Message) -> None:
         kind = message["type"]
@@ -188,23 +222,29 @@ class Cycle(RequestResponseCycle):
             self._write_body(message.get("body", b""), more=message.get("more_body", False))
 
     def _write_head(self, status: int, headers: Headers) -> None:
-        content = [STATUS_LINE[status], b"x-request-id: ", self.record.id.encode(), b"\r\n"]
+        content = [STATUS_LINE[status]]
         self._unframe()
+        old = self.scope["http_version"] == "1.0"
+        left_out = _OF_NO_CONTENT if status == 204 else _OF_OLD if old else _OURS  # our ID is there already
         says_close = False
         for pairs in (self.default_headers, headers):
             for name, value in pairs:
                 line, lowered = _lines.get((name, value)) or _line(name, value)
                 if lowered in _LOOKED_AT:
-                    if lowered == ID_HEADER:
-                        continue  # ours is there already
+                    if lowered in left_out:
+                        continue
                     says_close = self._frame(lowered, value) or says_close
                 content.append(line)
         if not self.keep_alive and not says_close:
             content.append(b"connection: close\r\n")
-        if self.chunked_encoding is None and status not in _BODILESS and self.scope["method"] != "HEAD":
-            self.chunked_encoding = True
-            content.append(b"transfer-encoding: chunked\r\n")
-        content.append(b"\r\n")
+        if status in _BODILESS:
+            self.expected_content_length = 0
+        elif self.chunked_encoding is None and self.scope["method"] != "HEAD":
+            self._until_closed = old
+            self.chunked_encoding = not old
+            if not old:
+                content.append(b"transfer-encoding: chunked\r\n")
+        content += (b"x-request-id: ", self.record.id.encode(), b"\r\n\r\n")
         note_start(self.record, status)
         self.response_started = True
         self.waiting_for_100_continue = False
@@ -240,6 +280,8 @@ class Cycle(RequestResponseCycle):
             self._write_after_head(b"")
         elif self.chunked_encoding:
             self._write_chunk(body, more=more)
+        elif self._until_closed:
+            self._write_after_head(body)
         else:
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:

@@ -29,6 +29,9 @@ from holdfast.serve.cycle import Cycle
 
 _CLOSE: Final = (b"connection", b"close")
 _SHOWN_PATH: Final = 200
+_LAST_ANSWER_S: Final = 5
+"""How long a draining server keeps an idle connection for one more answer, at most."""
+_NOTED: Final = frozenset({b"host", b"expect"})
 _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
     kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, UriTooLong)
 }
@@ -76,6 +79,7 @@ class Door(HttpToolsProtocol):
         """What the headers parsed so far have."""
         self.head_fed: int = 0
         """What was fed since the request began, also of a header that does not end."""
+        self.hosts: int = 0
         self.refused: bool = False
         self.observed: bool = False
 
@@ -88,16 +92,33 @@ class Door(HttpToolsProtocol):
         self.idle_since = None
         if self.in_head:
             self.head_fed += len(data)
+        while data:
+            data = self._feed(data)
+        if self.in_head and self.head_fed > self.server_state.head_max_bytes and not self.refused:
+            self.refuse(HeadersTooLarge if self.headers else UriTooLong)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Feed the parser. Returns what it is to be fed next."""
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
+        except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
+            elif not self.refused:
+                return self._without_offer() + data[upgrade.args[0] :]
         except httptools.HttpParserError:
             self.refuse(BadRequest)
-        else:
-            if self.in_head and self.head_fed > self.server_state.head_max_bytes:
-                self.refuse(HeadersTooLarge if self.headers else UriTooLong)
+        return b""
+
+    def _without_offer(self) -> bytes:
+        """The head again, without an offer that is not taken: with it the parser would not look for a body."""
+        line = b"%s %s HTTP/%s\r\n" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        kept = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
+        return line + b"".join(kept) + b"\r\n"
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -118,7 +139,7 @@ class Door(HttpToolsProtocol):
         }
         self.scope = cast("HTTPScope", scope)  # uvicorn's name for it
         self.in_head = True
-        self.head_bytes = self.head_fed = 0
+        self.head_bytes = self.head_fed = self.hosts = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is dropped."""
@@ -126,8 +147,11 @@ class Door(HttpToolsProtocol):
             return
         self.head_bytes += len(name) + len(value) + 4
         name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
+        if name in _NOTED:
+            if name == b"host":
+                self.hosts += 1
+            elif value.lower() == b"100-continue":
+                self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -144,8 +168,13 @@ class Door(HttpToolsProtocol):
         version = parser.get_http_version()
         if version != "1.1":
             scope["http_version"] = version
-        if self._is_handshake():
+        if self.hosts != 1 and (self.hosts or version == "1.1"):
+            self.refuse(BadRequest)  # RFC 9112, section 3.2: which host is meant must be plain to everybody on the way
             return
+        if parser.should_upgrade():
+            if scope["method"] == "CONNECT":
+                self.refuse(BadRequest)
+            return  # a WebSocket, which another protocol class serves; or it is fed again, without the offer
         try:
             self._set_path(scope)
         except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
@@ -157,6 +186,8 @@ class Door(HttpToolsProtocol):
             expect_100_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and parser.should_keep_alive() and not self.server_state.draining,
         )
+        if version == "1.1":  # a client of 1.0 knows no interim answers
+            scope["extensions"] = {"holdfast.interim": cycle.interim}
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
             self._begin(cycle)
@@ -164,21 +195,18 @@ class Door(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.call))
 
-    def _is_handshake(self) -> bool:
-        """Whether the request asks to become a WebSocket, which another protocol class then serves."""
-        return self.parser.should_upgrade() and self._should_upgrade()
-
     def _set_path(self, scope: dict[str, Any]) -> None:
         url = httptools.parse_url(self.url)
         raw_path = url.path or b"/"
         path = raw_path.decode("ascii")
-        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"] = raw_path
+        root = self.root_path  # the proxy took it away, and the application is told the whole path
+        scope["path"] = root + (urllib.parse.unquote(path) if "%" in path else path)
+        scope["raw_path"] = root.encode("ascii") + raw_path if root else raw_path
         scope["query_string"] = url.query or b""
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        if self.refused or self._is_handshake() or self.cycle.response_complete:
+        if self.refused or self.parser.should_upgrade() or self.cycle.response_complete:
             return
         self.cycle.body += body
         if len(self.cycle.body) > HIGH_WATER_LIMIT:
@@ -188,7 +216,11 @@ class Door(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self.in_head = True
-        if self.refused or self._is_handshake() or self.cycle.response_complete:
+        if self.refused or self.parser.should_upgrade():
+            return
+        if self.cycle.response_complete:
+            if self.idle:
+                self._await_next()
             return
         self.cycle.more_body = False
         self.cycle.message_event.set()
@@ -245,8 +277,14 @@ class Door(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """The server drains: an idle connection is kept as long as keep-alive lasts, for one more answer."""
+        longer = self.timeout_keep_alive > _LAST_ANSWER_S
+        self.timeout_keep_alive = min(self.timeout_keep_alive, _LAST_ANSWER_S)
         if not self.idle:
-            self.cycle.keep_alive = False
+            if not self.cycle.response_started:  # an answer whose head has gone out cannot say any more that it closes
+                self.cycle.keep_alive = False
+        elif longer:
+            self._unset_keepalive_if_required()
+            self._await_next()
         elif self.idle_since is None and not self.transport.is_closing():
             self._await_next()
 
@@ -286,7 +324,7 @@ class Door(HttpToolsProtocol):
         self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + refusal.body(request_id))
 
     def _log(self, refusal: Refusal, request_id: str) -> None:
-        began = self.scope is not None  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
+        began = bool(self.url)  # else the parser tells a method that nobody sent
         logs.tell(
             RequestFinished(
                 at=time.time(),
@@ -297,7 +335,7 @@ class Door(HttpToolsProtocol):
                 client=self.client[0] if self.client else None,
                 kind="http",
                 method=self.parser.get_method().decode("latin-1") if began else "",
-                path=self.url.partition(b"?")[0][:_SHOWN_PATH].decode("latin-1") if began else "",
+                path=self.root_path + self.url.partition(b"?")[0][:_SHOWN_PATH].decode("latin-1") if began else "",
                 query="",
                 route=None,
                 status=refusal.status,

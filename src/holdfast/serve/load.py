@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
+from holdfast import logs
 from holdfast.app import Holdfast
 from holdfast.asgi import ASGIApp
 from holdfast.context import ContextSettings
@@ -86,7 +87,8 @@ def wrap(app: ASGIApp, settings: ContextSettings) -> Holdfast:
 
 
 def adopt_loggers() -> None:
-    """Let the lines of structlog and loguru go out the same way, where the application has imported them."""
+    """Let all lines go out the same way: those of a logging of the application's own, of structlog and of loguru."""
+    logs.regain()
     if "structlog" in sys.modules:
         from holdfast.contrib import structlog  # noqa: PLC0415 - only where the application uses it
 

@@ -3,16 +3,34 @@
 import dataclasses
 import socket
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from holdfast import logs
 from holdfast.context import ContextSettings
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, SettingsInvalid
 from holdfast.parts.drain import DrainSettings
+from holdfast.parts.metrics import MetricsSettings, place_of
 from holdfast.parts.offload import OffloadSettings
-from holdfast.serve.settings import DoorSettings, ServerSettings
+from holdfast.serve.settings import DoorSettings, ProxySettings, ServerSettings, StartSettings, WorkerSettings
 from holdfast.serve.supervisor import supervise
 from holdfast.serve.worker import Plan, run
-from holdfast.settings import load_all
+from holdfast.settings import load, load_all, options_of
+from holdfast.settings.values import allowed, fits, quoted
+
+_SETTINGS: Final = (
+    ServerSettings,
+    DoorSettings,
+    ProxySettings,
+    StartSettings,
+    WorkerSettings,
+    DrainSettings,
+    ContextSettings,
+    logs.LogSettings,
+    OffloadSettings,
+    MetricsSettings,
+)
 
 
 class CannotListen(HoldfastError):
@@ -29,22 +47,52 @@ def serve(
     port: int | None = None,
     workers: int | None = None,
     observe: bool | None = None,
+    root_path: str | None = None,
     reload: bool = False,
 ) -> int:
     """Serve the application that `app` names until told to stop. What is None comes from the settings.
 
-    Returns the exit code. Raises SettingsInvalid, CannotListen.
+    Returns the exit code. Raises SettingsInvalid, ExtraMissing, CannotListen.
     """
-    server, door, drain, context, log, threads = load_all(
-        ServerSettings, DoorSettings, DrainSettings, ContextSettings, logs.LogSettings, OffloadSettings
-    )
+    plan = _plan(app)
     given = {"host": host, "port": port, "workers": workers, "observe": observe}
-    server = dataclasses.replace(server, **{key: value for key, value in given.items() if value is not None})
-    plan = Plan(app=app, server=server, door=door, drain=drain, context=context, log=log, offload=threads)
+    server = dataclasses.replace(plan.server, **{key: value for key, value in given.items() if value is not None})
+    plan = msgspec.structs.replace(plan, server=server)
+    place_of(plan.metrics, health=bool(server.health_address))
+    if root_path is not None:
+        plan = msgspec.structs.replace(plan, proxy=ProxySettings(root_path=_checked(root_path)))
     sockets = bind(server.host, server.port)
-    if server.workers > 1 or reload:
+    if reload:  # who halts at a breakpoint must not be taken for hung
+        plan = msgspec.structs.replace(plan, worker=dataclasses.replace(plan.worker, hang_s=0.0))
+    if reload or server.workers > 1 or plan.worker.limited:
         return supervise(plan, sockets, watch=Path.cwd() if reload else None)
     return run(plan, sockets)
+
+
+def _plan(app: str) -> Plan:
+    """What the settings say, all of them or none."""
+    load_all(*_SETTINGS)  # so that every fault is named at once
+    return Plan(
+        app=app,
+        server=load(ServerSettings),
+        door=load(DoorSettings),
+        proxy=load(ProxySettings),
+        start=load(StartSettings),
+        worker=load(WorkerSettings),
+        drain=load(DrainSettings),
+        context=load(ContextSettings),
+        log=load(logs.LogSettings),
+        offload=load(OffloadSettings),
+        metrics=load(MetricsSettings),
+    )
+
+
+def _checked(root_path: str) -> str:
+    """The root path from the command line, kept to what the setting takes. Raises SettingsInvalid."""
+    kind = options_of(ProxySettings)[0].kind
+    if not fits(kind, root_path):
+        raise SettingsInvalid([f"--root-path: found {quoted(root_path)}, allowed: {allowed(kind)}"])
+    return root_path
 
 
 def bind(host: str, port: int) -> list[socket.socket]:

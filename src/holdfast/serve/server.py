@@ -16,6 +16,7 @@ from uvicorn.server import Server as UvicornServer
 
 from holdfast.decide.lifecycle import Event, State, of_signal
 from holdfast.parts.drain import DrainSettings, Lifecycle
+from holdfast.serve import notify
 from holdfast.serve.door import Door, DoorState
 
 _LOG = logging.getLogger("holdfast.serve")
@@ -32,8 +33,12 @@ class Server(UvicornServer):
     server_state: DoorState
     lifespan: LifespanOn | LifespanOff
 
-    def __init__(self, config: Config, state: DoorState, lifecycle: Lifecycle, drain: DrainSettings) -> None:
+    def __init__(
+        self, config: Config, state: DoorState, lifecycle: Lifecycle, drain: DrainSettings, *, supervised: bool = False
+    ) -> None:
+        """A server as `config` says; `supervised` where a supervisor replaces it and hears the keyboard for it."""
         super().__init__(config)
+        self.supervised = supervised
         self.server_state = state
         self.lifecycle = lifecycle
         self.drain = drain
@@ -63,6 +68,8 @@ class Server(UvicornServer):
         event = of_signal(self.lifecycle.state, interrupt=number == signal.SIGINT)
         _LOG.info("signal received", extra={"signal": signal.Signals(number).name, "means": event.value})
         self.lifecycle.handle(event)
+        if not self.supervised:
+            notify.stopping()
 
     def retire(self) -> None:
         """Another process serves in this one's place: finish what was accepted, without delay."""
@@ -70,13 +77,16 @@ class Server(UvicornServer):
 
     def _listen_to_signals(self) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM,) if self.supervised else (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._stay)
 
     def _stay(self) -> None:
-        """A single process cannot be replaced without a gap, so it stays."""
-        _LOG.warning("SIGHUP is ignored: only --workers 2 or more can be restarted one by one")
+        """A process cannot replace itself without a gap, so it stays."""
+        if self.supervised:
+            _LOG.info("SIGHUP is ignored: a worker is replaced by its supervisor")
+        else:
+            _LOG.warning("SIGHUP is ignored: only --workers 2 or more can be restarted one by one")
 
     async def _tick(self) -> None:
         """Keep the Date header true."""

@@ -28,3 +28,60 @@ class DoorSettings(Settings, prefix="HOLDFAST_DOOR", title="door"):
     head_max_bytes: Annotated[
         int, option("The most bytes that a request's line and headers may have.", ge=1024, le=16_777_216)
     ] = 65_536
+    keep_alive_s: Annotated[
+        int,
+        option("Seconds that a connection may wait for its next request; more than the proxy's own.", ge=1, le=3600),
+    ] = 5
+
+
+class ProxySettings(Settings, prefix="HOLDFAST", title="proxy"):
+    """What a proxy in front does to the addresses."""
+
+    root_path: Annotated[
+        str,
+        option(
+            "The path below which a proxy shows the application, and which it takes away, such as /shop; empty: none.",
+            pattern=r"|(/[A-Za-z0-9._~-]+)+",
+            pattern_words="/ and a name, once or more, without a slash at the end",
+        ),
+    ] = ""
+
+
+class StartSettings(Settings, prefix="HOLDFAST_START", title="start"):
+    """How long a start may take."""
+
+    limit_s: Annotated[
+        float,
+        option(
+            "Seconds that a start may take. Then it is said where it stands, and a worker is killed.", gt=0, le=86400
+        ),
+    ] = 120.0
+
+
+class WorkerSettings(Settings, prefix="HOLDFAST_WORKER", title="worker"):
+    """How long a worker serves, and what is done about one that does not."""
+
+    memory_max_mb: Annotated[
+        int, option("MB (of 1,000,000 bytes) of its own that a worker may have until it is replaced; 0: any.", ge=0)
+    ] = 0
+    lifetime_s: Annotated[float, option("Seconds that a worker serves until it is replaced; 0: for ever.", ge=0)] = 0.0
+    jitter: Annotated[
+        float, option("The part of those two by which each worker's are lower, at random, at most.", ge=0, le=0.9)
+    ] = 0.1
+    hang_s: Annotated[
+        float,
+        option(
+            "Seconds without a turn of its event loop after which a worker in which nothing works is killed; 0: never.",
+            ge=0,
+            le=86400,
+        ),
+    ] = 30.0
+    busy_s: Annotated[
+        float,
+        option("Seconds after which it is killed even if something in it works; 0: never.", ge=0, le=604800),
+    ] = 300.0
+
+    @property
+    def limited(self) -> bool:
+        """Whether a worker is replaced from time to time."""
+        return bool(self.memory_max_mb or self.lifetime_s)

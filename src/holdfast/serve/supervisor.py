@@ -1,4 +1,4 @@
-"""Several workers: started, replaced when they die, restarted one by one on SIGHUP, ended together.
+"""Several workers: started, replaced when they die, exchanged one by one, ended together.
 
 The listening sockets belong to the supervisor and are inherited, so that while one worker goes another accepts.
 """
@@ -6,9 +6,9 @@ The listening sockets belong to the supervisor and are inherited, so that while 
 import asyncio
 import contextlib
 import logging
+import random
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -18,63 +18,32 @@ from typing import Final
 import msgspec
 
 from holdfast import logs
-from holdfast.decide.lifecycle import STANDING, Event, State, of_signal
-from holdfast.decide.supervision import AtEnd, at_end, lowest_free, reason, restart_delay, was_short, why
+from holdfast.decide.lifecycle import STANDING, Event, Standing, State, of_signal
+from holdfast.decide.supervision import (
+    PLANNED,
+    AtEnd,
+    Why,
+    at_end,
+    limits,
+    lowest_free,
+    reason,
+    restart_delay,
+    was_short,
+    why,
+)
 from holdfast.events import WorkerEnded
+from holdfast.parts import metrics
 from holdfast.parts.drain import Lifecycle
-from holdfast.parts.probes import Standing
-from holdfast.serve import health
+from holdfast.serve import health, notify
+from holdfast.serve.child import Worker, start
+from holdfast.serve.exchange import SPARE_S, Exchanges, kill_slow
 from holdfast.serve.reload import changes
-from holdfast.serve.worker import READY, RETIRE, STARTUP_FAILURE, Plan
+from holdfast.serve.vitals import killed_for_memory
+from holdfast.serve.watch import Watch
+from holdfast.serve.worker import STARTUP_FAILURE, Plan
 
 _LOG = logging.getLogger("holdfast.supervisor")
-_START_S: Final = 60.0
-"""How long a replacement may take to serve before a rolling restart is given up."""
-_SPARE_S: Final = 15.0
-"""What a worker gets beyond delay and grace to close, before it is killed."""
-
-
-class Worker:
-    """One worker process, as its supervisor sees it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, slot: int) -> None:
-        self.process = process
-        self.slot = slot
-        self.channel = channel
-        self.born: float = time.monotonic()
-        self.serving: asyncio.Event = asyncio.Event()
-        self.told = False
-        self.ended: asyncio.Task[int] = asyncio.create_task(process.wait())
-
-    @property
-    def pid(self) -> int:
-        """Its process ID."""
-        return self.process.pid
-
-    async def listen(self) -> None:
-        """Wait for its word that it serves."""
-        with contextlib.suppress(OSError):
-            if await asyncio.get_running_loop().sock_recv(self.channel, 64) == READY:
-                self.serving.set()
-
-    def send_signal(self, number: int) -> None:
-        """Pass a signal on."""
-        self.told = True
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-
-    def retire(self) -> None:
-        """Tell it that another serves in its place."""
-        self.told: bool = True
-        with contextlib.suppress(OSError):
-            self.channel.send(RETIRE)
-
-    async def came_to_serve(self) -> bool:
-        """Whether it serves before it ends, and within a minute."""
-        serving = asyncio.create_task(self.serving.wait())
-        await asyncio.wait({serving, self.ended}, timeout=_START_S, return_when=asyncio.FIRST_COMPLETED)
-        serving.cancel()
-        return self.serving.is_set() and not self.ended.done()
+_RUNS: Final = frozenset({State.STARTING, State.SERVING})
 
 
 class Supervisor:
@@ -84,7 +53,7 @@ class Supervisor:
         """Workers do as `plan` says, on `sockets`. With `watch` they are replaced when a file below it changes."""
         self.plan: Plan = plan
         self.sockets = sockets
-        self.watch = watch
+        self.folder = watch
         self.lifecycle: Lifecycle = Lifecycle()
         self.workers: list[Worker] = []
         self.slots: set[int] = set()
@@ -94,8 +63,14 @@ class Supervisor:
         self.any_served: bool = False
         self.short_lives: int = 0
         self.exit_code: int = 0
-        self.rolling: asyncio.Task[None] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
+        self.exchanges: Exchanges = Exchanges(
+            self._start_instead_of, lambda: self.lifecycle.state is State.SERVING, plan.drain.grace_s + SPARE_S
+        )
+        self.exchanges.on_rolled = notify.ready
+        self.watch: Watch = Watch(plan.worker, lambda: self.workers, self.exchanges.ask, self._spawn)
+        self._starting = asyncio.Lock()
+        self._killed_before = killed_for_memory() or 0
 
     async def run(self) -> int:
         """Supervise until told to stop. The exit code: 0, or 3 where no worker could start."""
@@ -104,153 +79,28 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._roll)
         with tempfile.NamedTemporaryFile(prefix="holdfast-log-") as lock:
-            self.plan = msgspec.structs.replace(self.plan, log_lock=lock.name)
-            async with health.listening(self.plan.server.health_address, self._state), self._watching():
-                for _ in range(self.plan.server.workers):
-                    await self._start_worker()
-                await self.lifecycle.wait_while(State.STARTING)
-                await self.lifecycle.wait_while(State.SERVING)
+            self.plan = msgspec.structs.replace(self.plan, log_lock=lock.name, beat_s=self.watch.every_s)
+            address = self.plan.server.health_address
+            async with (
+                self._counting() as numbers,
+                health.listening(address, self._state, details=self._details, numbers=numbers),
+            ):
+                async with self._at_work(self.watch.run(), self.exchanges.run(), self._reload()):
+                    await self._start_worker()  # alone, so that what is wrong with all is said once
+                    await self.lifecycle.wait_while(State.STARTING)
+                    await self._fill()
+                    await self.lifecycle.wait_while(State.SERVING)
                 await self._end()
         return self.exit_code
 
-    def _state(self) -> tuple[str, Standing]:
-        return self.lifecycle.state, STANDING[self.lifecycle.state]
-
-    # -- a worker's life --
-
-    async def _start_worker(self) -> Worker:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        fds = tuple(listener.fileno() for listener in self.sockets)
-        slot = lowest_free(self.slots)
-        self.slots.add(slot)
-        plan = msgspec.structs.replace(self.plan, sockets=fds, channel=theirs.fileno(), slot=slot)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "holdfast.serve.worker",
-            msgspec.json.encode(plan).decode(),
-            pass_fds=(*fds, theirs.fileno()),
-            start_new_session=False,
-        )
-        theirs.close()
-        worker = Worker(process, ours, slot)
-        self.workers.append(worker)
-        self._spawn(self._attend(worker))
-        return worker
-
-    async def _attend(self, worker: Worker) -> None:
-        """Be there from a worker's start to its end."""
-        hearing = asyncio.create_task(self._hear(worker))
-        code = await worker.ended
-        await hearing
-        worker.channel.close()
-        self.workers.remove(worker)
-        self.slots.discard(worker.slot)
-        lived = time.monotonic() - worker.born
-        served = worker.serving.is_set()
-        told = worker.told or self.lifecycle.state not in {State.STARTING, State.SERVING}
-        action = at_end(told=told, served=served, any_served=self.any_served, code=code)
-        self._tell(worker, code, lived, told=told)
-        level = logging.INFO if action is AtEnd.LET_GO and code == 0 else logging.ERROR
-        said = {
-            "pid": worker.pid,
-            "code": code,
-            "reason": reason(code),
-            "lived_s": round(lived, 3),
-            "then": action.value,
-        }
-        _LOG.log(level, "worker ended", extra=said)
-        if action is AtEnd.GIVE_UP:
-            self.exit_code = STARTUP_FAILURE
-            self.lifecycle.handle(Event.FAILED)
-        elif action is AtEnd.REPLACE:
-            await self._replace(lived)
-
-    def _tell(self, worker: Worker, code: int, lived: float, *, told: bool) -> None:
-        fact = WorkerEnded(time.time(), worker.pid, worker.slot, code, why(code, told=told), told, lived)
-        for listener in self.listeners:
-            listener(fact)
-
-    async def _hear(self, worker: Worker) -> None:
-        await worker.listen()
-        if worker.serving.is_set():
-            self.any_served = True
-            self.short_lives = 0 if self.lifecycle.state is State.STARTING else self.short_lives
-            _LOG.info("worker serves", extra={"pid": worker.pid})
-            if self.lifecycle.state is State.STARTING:
-                self.lifecycle.handle(Event.STARTED)
-                names = [":".join(map(str, listener.getsockname()[:2])) for listener in self.sockets]
-                _LOG.info("serving", extra={"at": names, "app": self.plan.app, "workers": self.plan.server.workers})
-
-    async def _replace(self, lived: float) -> None:
-        self.short_lives = self.short_lives + 1 if was_short(lived) else 0
-        delay = restart_delay(self.short_lives)
-        if delay:
-            _LOG.warning("waiting before the next start", extra={"seconds": delay, "short_lives": self.short_lives})
-            await asyncio.sleep(delay)
-        if self.lifecycle.state in {State.STARTING, State.SERVING}:
-            await self._start_worker()
-
-    # -- one by one --
-
-    def _roll(self) -> None:
-        if self.lifecycle.state is not State.SERVING:
-            return
-        if self.rolling is not None and not self.rolling.done():
-            _LOG.info("a rolling restart is under way already")
-            return
-        self.rolling = self._spawn(self._restart_one_by_one())
-
-    async def _restart_one_by_one(self) -> None:
-        """For each worker: start another, wait until it serves, then let the old one finish and go."""
-        old = [worker for worker in self.workers if not worker.told]
-        _LOG.info("rolling restart", extra={"workers": len(old)})
-        for worker in old:
-            new = await self._start_worker()
-            new.told = True  # a replacement that fails must not be replaced in its turn
-            if not await new.came_to_serve():
-                _LOG.error("rolling restart given up: the new worker does not serve; the old ones stay")
-                new.send_signal(signal.SIGKILL)
-                return
-            new.told = False
-            worker.retire()
-            if not await self._gone(worker):
-                return
-        _LOG.info("rolling restart done")
-
-    async def _gone(self, worker: Worker) -> bool:
-        """Wait for a retired worker to go; kill it if it stays too long. False where all are told to stop meanwhile."""
-        patience = self.plan.drain.grace_s + _SPARE_S
-        await asyncio.wait({worker.ended}, timeout=patience)
-        if not worker.ended.done():
-            _LOG.error("worker does not end and is killed", extra={"pid": worker.pid, "seconds": patience})
-            worker.send_signal(signal.SIGKILL)
-        return self.lifecycle.state is State.SERVING
-
-    # -- the end --
-
-    def _stop(self, number: int) -> None:
-        event = of_signal(self.lifecycle.state, interrupt=number == signal.SIGINT)
-        self.lifecycle.handle(event)
-        for worker in self.workers:
-            worker.send_signal(number if event is Event.TERM else signal.SIGINT)
-
-    async def _end(self) -> None:
-        """Wait for all workers, and kill those that stay beyond delay, grace and the time to close."""
-        # Until the workers have gone our copies keep the kernel's queue alive; they must not outlive the last of them.
-        for listener in self.sockets:
-            listener.close()
-        patience = self.plan.drain.delay_s + self.plan.drain.grace_s + _SPARE_S
-        waiting = {worker.ended for worker in self.workers}
-        if waiting:
-            await asyncio.wait(waiting, timeout=patience)
-        for worker in list(self.workers):
-            if not worker.ended.done():
-                _LOG.error("worker does not end and is killed", extra={"pid": worker.pid, "seconds": patience})
-                worker.send_signal(signal.SIGKILL)
-        if self.tasks:
-            await asyncio.wait(self.tasks, timeout=1.0)
+    @contextlib.asynccontextmanager
+    async def _at_work(self, *work: Coroutine[object, object, None]) -> AsyncGenerator[None]:
+        tasks = [self._spawn(one) for one in work]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -258,20 +108,198 @@ class Supervisor:
         task.add_done_callback(self.tasks.discard)
         return task
 
-    @contextlib.asynccontextmanager
-    async def _watching(self) -> AsyncGenerator[None]:
-        task = self._spawn(self._reload(self.watch)) if self.watch is not None else None
-        try:
-            yield
-        finally:
-            if task is not None:
-                task.cancel()
+    # -- how it stands --
 
-    async def _reload(self, folder: Path) -> None:
-        async for changed in changes(folder):
-            _LOG.info("a file has changed: restarting", extra={"file": str(changed)})
-            if self.any_served:
+    def _state(self) -> tuple[str, Standing]:
+        """Ready as long as one worker serves: one that is missing is no reason to send the requests elsewhere."""
+        standing = STANDING[self.lifecycle.state]
+        ready = standing.ready and any(worker.serves for worker in self.workers)
+        return self.lifecycle.state, standing._replace(ready=ready)
+
+    def _details(self) -> dict[str, object]:
+        return {"workers": {"serving": self._serving(), "wanted": self.plan.server.workers}}
+
+    def _serving(self) -> int:
+        return sum(worker.serves for worker in self.workers)
+
+    @contextlib.asynccontextmanager
+    async def _counting(self) -> AsyncGenerator[metrics.Metrics | None]:
+        """Give the workers a folder in which they share their numbers, if these are wanted."""
+        place = metrics.place_of(self.plan.metrics, health=bool(self.plan.server.health_address))
+        wanted = self.plan.server.workers
+        async with metrics.supervising(place, self.listeners, serving=self._serving, wanted=wanted) as shared:
+            folder, numbers = shared or (None, None)
+            self.plan = msgspec.structs.replace(self.plan, metrics_folder=folder and str(folder))
+            yield numbers
+
+    # -- a worker's life --
+
+    async def _fill(self) -> None:
+        """Start as many workers as are missing."""
+        while True:
+            try:
+                if await self._start_worker() is None:
+                    return
+            except OSError as error:  # such as too many processes
+                self.short_lives += 1
+                delay = restart_delay(self.short_lives + 1)
+                _LOG.error("no worker can be started; it is tried again", extra={"why": str(error), "seconds": delay})
+                await self.lifecycle.wait_while(State.SERVING, delay)
+
+    async def _start_instead_of(self, old: Worker) -> Worker | None:
+        return await self._start_worker(old)
+
+    async def _start_worker(self, instead_of: Worker | None = None) -> Worker | None:
+        """Start a worker; None where it is not wanted any more."""
+        async with self._starting:  # one after another, so that none is counted twice or not at all
+            missing = sum(worker.counts for worker in self.workers) < self.plan.server.workers
+            if self.lifecycle.state not in _RUNS or not (
+                missing if instead_of is None else not instead_of.ended.done()
+            ):
+                return None
+            slot = lowest_free(self.slots)
+            self.slots.add(slot)
+            own, chance = self.plan.worker, random.random()  # noqa: S311 - spreads, and hides nothing
+            allowed = limits(
+                memory_max_mb=own.memory_max_mb, lifetime_s=own.lifetime_s, jitter=own.jitter, chance=chance
+            )
+            try:
+                worker = await start(self.plan, self.sockets, slot, allowed, instead_of)
+            except BaseException:
+                self.slots.discard(slot)
+                raise
+            self.workers.append(worker)
+        self._spawn(self._attend(worker))
+        if self.lifecycle.state not in _RUNS:
+            worker.terminate()
+        return worker
+
+    async def _attend(self, worker: Worker) -> None:
+        """Be there from a worker's start to its end."""
+        hearing = self._spawn(worker.hear(self._serves, self.watch.beats))
+        limit = self._spawn(self._limit_start(worker))
+        code = await worker.ended
+        for task in (hearing, limit):
+            task.cancel()
+        self.workers.remove(worker)
+        self.slots.discard(worker.slot)
+        worker.close()
+        action = self._tell_end(worker, code)
+        if action is AtEnd.GIVE_UP:
+            self.exit_code = STARTUP_FAILURE
+            self.lifecycle.handle(Event.FAILED)
+        elif action is AtEnd.REPLACE:
+            await self._replace(worker.age_s)
+
+    def _serves(self, worker: Worker) -> None:
+        _LOG.info("worker serves", extra={"pid": worker.pid, "slot": worker.slot})
+        self.any_served = True
+        if self.lifecycle.state is State.STARTING:
+            self.lifecycle.handle(Event.STARTED)
+            names = [":".join(map(str, listener.getsockname()[:2])) for listener in self.sockets]
+            _LOG.info("serving", extra={"at": names, "app": self.plan.app, "workers": self.plan.server.workers})
+            notify.ready()
+
+    async def _limit_start(self, worker: Worker) -> None:
+        """Kill a worker that does not come to serve in time, and say what it was doing."""
+        patience = self.plan.start.limit_s
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await worker.serving.wait()
+                return
+        if worker.leaving:
+            return
+        stack, _ = await worker.doing()
+        said = {"pid": worker.pid, "slot": worker.slot, "limit_s": patience, "setting": "HOLDFAST_START_LIMIT_S"}
+        _LOG.error("worker does not come to serve in time and is killed", extra=said | {"stack": stack})
+        worker.kill(Why.SLOW_START, f"it had {patience:g} s")
+
+    def _tell_end(self, worker: Worker, code: int) -> AtEnd:
+        """Say that a worker has ended, why, and what follows; to the log and to those who listen."""
+        short_of_memory = self._was_short_of_memory(code)
+        because = why(code, worker.why, out_of_memory=short_of_memory)
+        told = worker.leaving or self.lifecycle.state not in _RUNS
+        spare = worker.instead_of is not None and not worker.instead_of.ended.done()
+        action = at_end(told=told, any_served=self.any_served, spare=spare)
+        said = {
+            "pid": worker.pid,
+            "slot": worker.slot,
+            "code": code,
+            "reason": reason(because, code, detail=worker.detail, out_of_memory=short_of_memory),
+            "lived_s": round(worker.age_s, 3),
+            "then": action.value,
+        }
+        planned = because in PLANNED
+        _LOG.log(
+            logging.INFO if planned and code in {0, -signal.SIGTERM} else logging.ERROR, "worker ended", extra=said
+        )
+        fact = WorkerEnded(time.time(), worker.pid, worker.slot, code, because.value, planned, worker.age_s)
+        for listener in self.listeners:
+            try:
+                listener(fact)
+            except Exception:  # noqa: BLE001 - what is not counted must not keep a worker from being replaced
+                _LOG.exception("the end of a worker could not be counted")
+        return action
+
+    def _was_short_of_memory(self, code: int) -> bool | None:
+        """Whether the system has killed one more process for want of memory; None where it does not say."""
+        killed = killed_for_memory()
+        if killed is None:
+            return None
+        if code == -signal.SIGKILL and killed > self._killed_before:
+            self._killed_before += 1  # the others that were killed at the same time end in a moment
+            return True
+        return False
+
+    async def _replace(self, lived: float) -> None:
+        self.short_lives = self.short_lives + 1 if was_short(lived) else 0
+        delay = restart_delay(self.short_lives)
+        if delay:
+            _LOG.warning("waiting before the next start", extra={"seconds": delay, "short_lives": self.short_lives})
+            await self.lifecycle.wait_while(State.SERVING, delay)
+        await self._fill()
+
+    # -- one by one --
+
+    def _roll(self) -> None:
+        if self.lifecycle.state is State.SERVING:
+            notify.reloading()
+            self.exchanges.roll(worker for worker in self.workers if not worker.leaving)
+
+    async def _reload(self) -> None:
+        if self.folder is not None:
+            async for changed in changes(self.folder):
+                _LOG.info("a file has changed: restarting", extra={"file": str(changed)})
+                await self.lifecycle.wait_while(State.STARTING)
                 self._roll()
+
+    # -- the end --
+
+    def _stop(self, number: int) -> None:
+        event = of_signal(self.lifecycle.state, interrupt=number == signal.SIGINT)
+        _LOG.info("signal received", extra={"signal": signal.Signals(number).name, "means": event.value})
+        self.lifecycle.handle(event)
+        notify.stopping()
+        for worker in self.workers:
+            if event is Event.TERM:
+                worker.terminate()
+            else:
+                worker.retire(Why.STOPPED)
+
+    async def _end(self) -> None:
+        """Wait for all workers, and kill those that stay beyond delay, grace and the time to close."""
+        # Until the workers have gone our copies keep the kernel's queue alive; they must not outlive the last of them.
+        for listener in self.sockets:
+            listener.close()
+        patience = self.plan.drain.delay_s + self.plan.drain.grace_s + SPARE_S
+        waiting = {worker.ended for worker in self.workers}
+        if waiting:
+            await asyncio.wait(waiting, timeout=patience)
+        for worker in list(self.workers):
+            if not worker.ended.done():
+                kill_slow(worker, patience)
+        if self.tasks:
+            await asyncio.wait(self.tasks, timeout=1.0)
 
 
 def supervise(plan: Plan, sockets: list[socket.socket], *, watch: Path | None = None) -> int:

@@ -1,0 +1,1 @@
+"""Uploads: one vocabulary for every dialect, and the rules over it."""
