@@ -137,6 +137,7 @@ def test_the_keep_alive_time_can_be_set_and_does_not_lengthen_the_drain(tmp_path
         kept.getresponse().read()
         running.signal(signal.SIGTERM)
         assert running.ended() == 0  # long before the ten minutes are over
+        kept.close()
 
 
 def test_an_idle_connection_is_closed_when_the_keep_alive_time_is_over(tmp_path):
