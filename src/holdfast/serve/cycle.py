@@ -168,12 +168,12 @@ class Cycle(RequestResponseCycle):
             self.transport.close()
 
     def interim(self, status: int, headers: Headers) -> None:
-        """Write an interim answer (1xx) in front of the answer; once that has begun it is too late, and nothing is.
+        """Write an interim answer (1xx) in front of the answer; nothing once that has begun, or if nobody reads.
 
         The application finds this in its scope's extensions, under `holdfast.interim`: layers that look at what is
         sent would take it for the answer.
         """
-        if not self.response_started and not self.disconnected:
+        if not self.response_started and not self.disconnected and not self.flow.write_paused:
             lines = [_line(name, value)[0] for name, value in headers]
             self.transport.write(b"".join([b"HTTP/1.1 %d \r\n" % status, *lines, b"\r\n"]))
 
@@ -287,6 +287,7 @@ class Cycle(RequestResponseCycle):
             if self.expected_content_length < 0:
                 raise RuntimeError("The body is longer than its Content-Length.")
             self._write_after_head(body)
+            self.record.ended = not self.expected_content_length  # the client has all, and may go before we are told
         if not more:
             if self.expected_content_length:
                 raise RuntimeError("The body is shorter than its Content-Length.")
