@@ -8,7 +8,7 @@ PORT ?= 8000
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: .venv/run.done ## start the depot, the reference backend, on http://127.0.0.1:$(PORT)
 	@PORT=$(PORT) exec $(BIN)/holdfast run depot.app:app
@@ -19,6 +19,9 @@ test: .venv/test.done ## run every test
 test-long: .venv/test.done ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 3600
 
+test-peers: .venv/test.done build/peers/installed ## uploads by clients from elsewhere; wants Node, npm, chromium, a checkout in TUS_JAVA_SERVER
+	PEERS=build/peers TUS_JAVA_SERVER=$(TUS_JAVA_SERVER) $(BIN)/python -m pytest tests/peers/peers_node.py tests/peers/peers_uppy.py tests/peers/peers_conformity.py -rsP
+
 check: .venv/test.done ## lint, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,6 +31,9 @@ check: .venv/test.done ## lint, types, import directions
 
 bench: .venv/bench.done ## measure what Holdfast costs, beside what people use today
 	$(BIN)/python bench/request_cost.py
+
+bench-uploads: .venv/bench.done ## measure what uploads cost, beside what people use today
+	$(BIN)/python bench/uploads.py
 
 docs: .venv/test.done ## write the generated tables into the documentation
 	$(BIN)/python docs/tables.py
@@ -64,4 +70,10 @@ clean: ## remove .venv and what tests left
 	@$(UV) --require-hashes -r requirements/bench.txt
 	@touch $@
 
-.PHONY: help run test test-long check bench docs pictures setup lock clean
+build/peers/installed: tests/peers/node/package.json tests/peers/node/package-lock.json
+	@mkdir -p build/peers
+	@cp $^ build/peers
+	@cd build/peers && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: help run test test-long test-peers check bench bench-uploads docs pictures setup lock clean

@@ -40,16 +40,20 @@ NOTES: Final = ("", "", "gift wrap", "call before delivery")
 # -- a depot with something in it --
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Run a depot with everything it keeps in `folder`; its address."""
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running(folder: Path, port: int) -> Iterator[str]:
+    """Run a depot with everything it keeps in `folder`, and kill it at the end; its address."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "DEPOT_", "PORT"))}
     environ = {**kept, "DEPOT_DATA": str(folder / "data"), "DEPOT_FIRST_TOKEN": TOKEN, "DEPOT_FIRST_PASSWORD": PASSWORD}
     command = [sys.executable, "-m", "holdfast", "run", "depot.app:app", "--port", str(port)]
-    with (folder / "depot.log").open("w") as log:
+    with (folder / "depot.log").open("a") as log:
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)  # noqa: S603 - our own command
         try:
             wait(lambda: answers(f"http://127.0.0.1:{port}/-/ready"))
@@ -137,49 +141,99 @@ class Camera:
         self._page.set_viewport_size(DESK)
 
 
-def take_all(page: Page, camera: Camera, url: str, ids: dict[str, str]) -> None:
-    """Go through all pages."""
+def take_all(page: Page, camera: Camera, folder: Path) -> None:
+    """Go through all pages, with a depot in `folder` that is killed while files are sent, and comes back."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as there:
+        with running(folder, port) as url:
+            ids = fill(url)
+            take_sign_in(page, camera, url)
+            sending = Sending(page, camera, Path(there))
+            sending.take()
+        sending.take_waiting()
+        with running(folder, port):
+            sending.take_reading()
+            for name, path in {
+                "file": f"/files/{ids['orders-2026-10.csv']}",
+                "records": "/records?q=ky",
+                "fields": f"/records?file={ids['weather.ndjson']}",
+                "reports": "/reports",
+                "activity": "/activity",
+                "account": "/account",
+                "error": "/no-such-page",
+            }.items():
+                page.goto(url + path)
+                camera.take(name)
+
+
+def take_sign_in(page: Page, camera: Camera, url: str) -> None:
+    """The form, which is then filled in."""
     page.goto(f"{url}/sign-in")
     camera.take("sign-in")
     page.get_by_label("Account").fill("first")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/files")
-    take_sending(page, camera)
-    for name, path in {
-        "file": f"/files/{ids['orders-2026-10.csv']}",
-        "records": "/records?q=ky",
-        "fields": f"/records?file={ids['weather.ndjson']}",
-        "reports": "/reports",
-        "activity": "/activity",
-        "account": "/account",
-        "error": "/no-such-page",
-    }.items():
-        page.goto(url + path)
-        camera.take(name)
 
 
-def take_sending(page: Page, camera: Camera) -> None:
-    """The page of files while some are sent, and while one is read."""
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1}
-    network.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": 6_000_000})
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder, name) for name in ("tastings.mov", "orders-2026-11.csv", "harvest.mov", "garden.mov")]
-        for path, megabytes in zip(paths, (48, 0, 31, 26), strict=True):
+class Sending:
+    """The page of files while some are sent, go on, wait for the depot, and are read."""
+
+    def __init__(self, page: Page, camera: Camera, folder: Path) -> None:
+        """Make the files in `folder`."""
+        self._page = page
+        self._camera = camera
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+        names = ("tastings.mov", "orders-2026-11.csv", "harvest.mov", "garden.mov")
+        self._paths = [folder / name for name in names]
+        for path, megabytes in zip(self._paths, (48, 0, 31, 26), strict=True):
             path.write_bytes(bytes(megabytes * 1_000_000) or orders(700_000).encode())
-        page.locator("#file").set_input_files(paths)
-        expect(page.locator(".queue-sum")).to_have_text(re.compile("^0 of 4 .* ([2-9]|1[0-9]) s left"), timeout=30_000)
+
+    def take(self) -> None:
+        """Four are sent, then three are left by the page, and two of them go on."""
+        page = self._page
+        self._slow(6_000_000)
+        self._choose(*self._paths)
+        expect(page.locator("#queue .queue-sum")).to_have_text(
+            re.compile("^0 of 4 .* ([2-9]|1[0-9]) s left"), timeout=30_000
+        )
         page.wait_for_timeout(2_500)
-        camera.take("sending")
-        for name in ("garden.mov", "tastings.mov", "harvest.mov"):
-            page.get_by_role("button", name=f"Cancel {name}").click()
-            page.get_by_role("button", name=f"Remove {name}").click()
-        network.send("Network.emulateNetworkConditions", {**limits, "uploadThroughput": -1})
+        self._camera.take("sending")
+        self._give_up("garden.mov")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.reload()
+        expect(page.locator("#left li").filter(has_text="kept until")).to_have_count(3)
+        self._choose(self._paths[0], self._paths[2])
+        expect(page.locator("#queue li").filter(has_text="s left, continued at")).to_have_count(2, timeout=30_000)
+        self._camera.take("continued")
+
+    def take_waiting(self) -> None:
+        """The depot is gone."""
+        expect(self._page.locator("#queue li[data-state=broken]")).to_have_count(2)
+        self._camera.take("waiting")
+
+    def take_reading(self) -> None:
+        """It is back, and reads one that is gone on with."""
+        page = self._page
+        for path in (self._paths[0], self._paths[2]):
+            self._give_up(path.name)
+        self._slow(-1)
+        self._choose(self._paths[1])
         expect(page.locator("#list tr[data-state=reading]")).to_have_count(1, timeout=60_000)
         expect(page.locator("#list tr[data-state=reading] [data-part=records]")).to_have_text(re.compile(r"\d,\d"))
-    camera.take("files")
+        self._camera.take("files")
+
+    def _choose(self, *paths: Path) -> None:
+        self._page.locator("#file").set_input_files(paths)
+
+    def _give_up(self, name: str) -> None:
+        self._page.get_by_role("button", name=f"Cancel {name}").click()
+        self._page.get_by_role("button", name=f"Remove {name}").click()
+
+    def _slow(self, bytes_a_second: int) -> None:
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
+        self._session.send("Network.emulateNetworkConditions", limits)
 
 
 def main() -> int:
@@ -190,11 +244,10 @@ def main() -> int:
         return 1
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURES
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as there, running(Path(there)) as url, sync_playwright() as playwright:
-        ids = fill(url)
+    with tempfile.TemporaryDirectory() as there, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_context(viewport=DESK, timezone_id="Europe/Berlin").new_page()
-        take_all(page, Camera(page, folder), url, ids)
+        take_all(page, Camera(page, folder), Path(there))
         browser.close()
     size = sum(path.stat().st_size for path in folder.glob("*.png"))
     sys.stdout.write(f"{len(list(folder.glob('*.png')))} pictures, {size / 1e6:.1f} MB\n")

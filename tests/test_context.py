@@ -45,9 +45,11 @@ async def test_an_id_that_could_break_a_log_is_not_kept(sent):
     assert record.client_id is None
 
 
-async def test_an_id_that_the_application_answers_itself_is_replaced():
-    answer = await call(context.layer(answering(headers=[(b"x-request-id", b"forged")])))
-    assert answer.header("x-request-id") != "forged"
+@pytest.mark.parametrize("name", [b"x-request-id", b"X-Request-ID"])
+async def test_an_id_that_the_application_answers_itself_is_replaced(name):
+    answer = await call(context.layer(answering(headers=[(name, b"forged")])))
+    assert len([value for key, value in answer.headers if key.lower() == b"x-request-id" and value != b"forged"]) == 1
+    assert (name, b"forged") not in answer.headers
 
 
 async def test_a_message_that_the_application_shares_between_requests_is_left_alone():
@@ -220,3 +222,15 @@ async def test_an_exit_that_fails_does_not_keep_the_others_from_running():
 async def test_a_trusted_proxy_that_is_no_address_is_a_fault_of_the_settings():
     with pytest.raises(SettingsInvalid, match="HOLDFAST_TRUSTED_PROXIES"):
         context.layer(answering(), ContextSettings(trusted_proxies=("the proxy",)))
+
+
+async def test_a_path_that_a_framework_shortens_stays_as_it_came():
+    seen = []
+
+    async def app(scope, receive, send):
+        scope["path"] = "/below"
+        seen.append(current().path)
+        await answering()(scope, receive, send)
+
+    await call(context.layer(app), scope_of("/sub/below"))
+    assert seen == ["/sub/below"]

@@ -110,7 +110,8 @@ def test_a_session_shows_what_is_written_below_its_commands(page, tmp_path):
             elif block.language == "console" and not block.left_alone:
                 for command, shown in steps_of(block.text):
                     session.step(command, shown)
-        assert set(session.end()) <= {0}
+        killed = {-9} if "$ kill -KILL " in page.read_text() else set()
+        assert set(session.end()) <= {0} | killed
     finally:
         session.end()
 

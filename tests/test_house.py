@@ -38,6 +38,7 @@ OPTIONAL = {
     "multipart": {"parts.uploads.form"},
     "apsw": {"stores.sqlite_thread"},
     "asyncpg": {"stores.postgres"},
+    "botocore": {"stores.s3_client"},
 }
 EVERYWHERE = {"msgspec"}
 PROTOCOLS = {"stores", "stores.blobs", "stores.ledger", "stores.rows"}

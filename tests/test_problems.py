@@ -210,6 +210,25 @@ async def test_what_is_raised_after_the_client_has_left_is_no_error(caplog):
     assert [record.levelname for record in caplog.records if record.name == "holdfast.problems"] == ["WARNING"]
 
 
+async def test_what_a_websocket_raises_once_its_client_has_left_is_no_error(caplog):
+    async def app(scope, receive, send):
+        await receive()
+        raise RuntimeError("whoever it was for is gone")
+
+    sent = []
+
+    async def receive():
+        return {"type": "websocket.disconnect", "code": 1001}
+
+    async def send(message):
+        sent.append(message)
+
+    with caplog.at_level(logging.INFO):
+        await layered(app)({**scope_of(), "type": "websocket"}, receive, send)
+    assert sent == []
+    assert [record.levelname for record in caplog.records if record.name == "holdfast.problems"] == ["WARNING"]
+
+
 async def test_a_framework_that_answers_500_and_raises_again_is_answered_by_what_it_raised():
     async def app(scope, receive, send):
         await answering(500, b"Internal Server Error")(scope, receive, send)

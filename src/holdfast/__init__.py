@@ -1,7 +1,8 @@
 """Holdfast makes a Python backend hold up.
 
 Everything at once: `Holdfast(app)`, or `holdfast run module:app` without changing a line.
-One part alone: the modules `context`, `errors`, `leaks`, `logs`, `offload`, `problems`, `resources` and `settings`.
+One part alone: the modules `context`, `errors`, `leaks`, `logs`, `offload`, `problems`, `resources`,
+`settings` and `uploads`.
 """
 
 from holdfast import context as context
@@ -11,6 +12,7 @@ from holdfast import logs as logs
 from holdfast import problems as problems
 from holdfast import resources as resources
 from holdfast import settings as settings
+from holdfast import uploads as uploads
 from holdfast.app import Holdfast
 from holdfast.context import RequestContext, continuing, current, set_action, set_actor
 from holdfast.errors import (
@@ -80,4 +82,5 @@ __all__ = [
     "set_action",
     "set_actor",
     "settings",
+    "uploads",
 ]

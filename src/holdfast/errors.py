@@ -7,14 +7,20 @@
       NotFound                       404  not-found
       MethodNotAllowed               405  method-not-allowed
       RequestTimeout                 408  request-timeout
+        TooSlow                      408  too-slow
       Conflict                       409  conflict
+        Evicted                      409  evicted
       Gone                           410  gone
+        UploadGone                   410  upload-gone
       TooLarge                       413  too-large
+        QuotaExceeded                413  quota-exceeded
       UriTooLong                     414  uri-too-long
       UnsupportedMedia               415  unsupported-media
       RangeNotSatisfiable            416  range-not-satisfiable
       Invalid                        422  invalid
+        ScanRefused                  422  scan-refused
       TooMany                        429  too-many
+        TooManyUploads               429  too-many-uploads
       HeadersTooLarge                431  headers-too-large
       Unforeseen                     500  unforeseen
       UpstreamFailed                 502  upstream-failed
@@ -208,6 +214,51 @@ class HeadersTooLarge(HoldfastError):
     code = "headers-too-large"
     status = 431
     advice = "Send fewer or shorter headers; old cookies are the usual cause."
+
+
+# -- the caller's, who uploads (those of the protocols: `holdfast.decide.uploads.errors`) --
+
+
+class TooSlow(RequestTimeout):
+    """The upload arrived more slowly than is waited for here."""
+
+    code = "too-slow"
+    advice = "Go on from the offset that is kept, over a faster connection if there is one."
+
+
+class Evicted(Conflict):
+    """A newer request for the same upload has taken its place."""
+
+    code = "evicted"
+    advice = "Leave the upload to the newer request, or ask for its offset and go on from there."
+
+
+class UploadGone(Gone):
+    """This upload is over and cannot be continued."""
+
+    code = "upload-gone"
+    advice = "Begin a new upload."
+
+
+class QuotaExceeded(TooLarge):
+    """There is not enough left of what the sender may store."""
+
+    code = "quota-exceeded"
+    advice = "Remove something, finish or cancel other uploads, or ask for more room."
+
+
+class ScanRefused(Invalid):
+    """The file was looked into and is not taken."""
+
+    code = "scan-refused"
+    advice = "Send another file; this one will be refused again."
+
+
+class TooManyUploads(TooMany):
+    """The sender has too many unfinished uploads."""
+
+    code = "too-many-uploads"
+    advice = "Finish or cancel one that was begun, then begin another."
 
 
 # -- ours --

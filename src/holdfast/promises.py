@@ -26,8 +26,8 @@ CATALOGUE: Final[tuple[Promise, ...]] = (
         "What is opened is closed, whatever happens, as soon as it is no longer needed.",
         ("holdfast.resources",),
     ),
-    Promise("bounded", "Memory stays flat from 100 rows to 10 million, from 1 KB to 10 GB.", ()),
-    Promise("durable", "What was acknowledged survives kill -9 and power loss.", ()),
+    Promise("bounded", "Memory stays flat from 100 rows to 10 million, from 1 KB to 10 GB.", ("holdfast.uploads",)),
+    Promise("durable", "What was acknowledged survives kill -9 and power loss.", ("holdfast.uploads",)),
     Promise(
         "selective",
         "Past its capacity it serves what it can, the important first, and refuses the rest at once.",

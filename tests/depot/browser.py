@@ -6,12 +6,18 @@ exception of a script or a file that is missing, fails the test at its end.
 
 import contextlib
 import shutil
+import socket
+import struct
+import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from conftest import PASSWORD, Depot
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
 
 MISSING = "there is no Chromium; on Debian: apt-get install chromium"
 PHONE = {"width": 360, "height": 740}
@@ -86,3 +92,126 @@ def findings(page: Page) -> list[str]:
 def too_wide(page: Page) -> int:
     """How many pixels of a page lie beyond the edge of its window."""
     return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+# -- the page of files --
+
+
+@pytest.fixture
+def page(depot: Depot, visit: Visit) -> Page:
+    """The page of files of a new user."""
+    page = visit(f"{depot.running.url}/files", refused=True)
+    sign_in(page, depot.name, PASSWORD)
+    return page
+
+
+def send(page: Page, *files: dict[str, Any] | Path) -> None:
+    """Choose files."""
+    with page.expect_file_chooser() as chooser:
+        page.get_by_text("Choose files").click()
+    chooser.value.set_files(files)
+
+
+def listed(page: Page, name: str) -> Locator:
+    """The line of a file in the list."""
+    return page.locator("#list tbody tr").filter(has=page.get_by_role("link", name=name, exact=True))
+
+
+def queued(page: Page, name: str) -> Locator:
+    """The line of a file in the queue."""
+    return page.locator("#queue li").filter(has_text=name)
+
+
+def left(page: Page, name: str) -> Locator:
+    """The line of a file among those that can be continued."""
+    return page.locator("#left li").filter(has_text=name)
+
+
+class Network:
+    """What a page has of the network. One for each page: of two, neither heeds the other."""
+
+    def __init__(self, page: Page) -> None:
+        self._session = page.context.new_cdp_session(page)
+        self._session.send("Network.enable")
+
+    def slow(self, bytes_a_second: int) -> None:
+        """Let uploads have no more than this."""
+        self._emulate(bytes_a_second)
+
+    def cut(self) -> None:
+        """Take it away, also from requests that are under way, and let the browser know."""
+        self._emulate(0, offline=True)
+
+    def free(self) -> None:
+        """Give it back, without a limit."""
+        self._emulate(-1)
+
+    def _emulate(self, upload: int, *, offline: bool = False) -> None:
+        limits = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload}
+        self._session.send("Network.emulateNetworkConditions", limits)
+
+
+class Line:
+    """A way to a depot, which can be slow, and cut. What Chromium does for that to requests under way is not the same:
+    they arrive, and only seem not to."""
+
+    def __init__(self, port: int, bytes_a_second: int) -> None:
+        """The way to `port` of this machine. Connections bring no more than so many bytes there."""
+        self._to = port
+        self._rate = bytes_a_second
+        self._ends: list[socket.socket] = []
+        self._down = False
+        self._door = socket.create_server(("127.0.0.1", 0))
+        self._door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        self.url = f"http://127.0.0.1:{self._door.getsockname()[1]}"
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    def cut(self) -> None:
+        """Break off what is open, and let nothing in."""
+        self._down = True
+        for end in self._ends:
+            _reset(end)
+        self._ends.clear()
+
+    def mend(self) -> None:
+        """Let everything through from now on, as fast as it can."""
+        self._rate = 0
+        self._down = False
+
+    def close(self) -> None:
+        """Remove it."""
+        self.cut()
+        with contextlib.suppress(OSError):
+            self._door.shutdown(socket.SHUT_RDWR)
+        self._door.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                here, _ = self._door.accept()
+                if self._down:
+                    _reset(here)
+                    continue
+                there = socket.create_connection(("127.0.0.1", self._to))
+                self._ends += [here, there]
+                for way in ((here, there, True), (there, here, False)):
+                    self._threads.append(threading.Thread(target=self._carry, args=way))
+                    self._threads[-1].start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, slowly: bool) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(1 << 15):
+                target.sendall(piece)
+                if slowly and self._rate:
+                    time.sleep(len(piece) / self._rate)
+            target.shutdown(socket.SHUT_WR)
+
+
+def _reset(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        end.shutdown(socket.SHUT_RDWR)
+    end.close()

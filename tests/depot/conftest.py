@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from running import Running, free_port, wait_until
+from stores import s3_servers
 
 TOKEN = "a-token-for-tests"
 PASSWORD = "a-password-for-tests"
@@ -46,7 +47,8 @@ class Depot:
 
     def client(self, token: str) -> httpx2.Client:
         """A client of the account with that token."""
-        return httpx2.Client(base_url=self.running.url, headers={"authorization": f"Bearer {token}"}, timeout=30)
+        headers = {"authorization": f"Bearer {token}"}
+        return httpx2.Client(base_url=self.running.url, headers=headers, timeout=30, verify=False)  # made in no time
 
     def browser(self, **headers: str) -> "Browser":
         """A browser that nobody has signed in to yet."""
@@ -82,8 +84,17 @@ class Depot:
         return [json.loads(line) for line in answer.text.splitlines()]
 
     def stored(self) -> set[str]:
-        """The names in the folder of contents."""
-        return {path.name for path in (self.data / "files").iterdir()}
+        """The IDs of the contents that are whole."""
+        return {path.name for path in (self.data / "files").rglob("*") if path.is_file()} - self.arriving()
+
+    def arriving(self) -> set[str]:
+        """The IDs of the contents that are not whole yet."""
+        return {path.name for path in (self.data / "files" / "incoming").iterdir()}
+
+    @property
+    def uploads(self) -> str:
+        """Where uploads that can be gone on with begin."""
+        return f"{self.running.url}/api/uploads"
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.close()
@@ -144,6 +155,13 @@ def running_depot(folder: Path, *arguments: str, **environ: str) -> Iterator[Dep
 def start(tmp_path: Path) -> Callable[..., contextlib.AbstractContextManager[Depot]]:
     """Start a depot of one's own; started twice in a test, it is the same one again."""
     return lambda *arguments, **environ: running_depot(tmp_path, *arguments, **environ)
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[s3_servers.Server]:
+    """An S3 server."""
+    with s3_servers.seaweed() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

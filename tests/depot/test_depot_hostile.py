@@ -36,7 +36,7 @@ def _nothing_is_left_behind(depot):
     descriptors, lines = open_files(depot), len(depot.running.lines)
     yield
     wait_until(lambda: depot.http.get("/api/files").json()["items"] == [], "no file in the list")
-    wait_until(lambda: not any(name.endswith(".part") for name in depot.stored()), "no part of a file")
+    wait_until(lambda: not depot.arriving(), "no part of a file")
     wait_until(lambda: open_files(depot) <= descriptors + 1, "no descriptor left open")  # the client's own connection
     assert [line for line in depot.running.lines[lines:] if line["level"] in {"error", "critical"}] == []
 
@@ -64,7 +64,7 @@ def test_an_upload_that_is_cut_off_leaves_nothing(depot, form: bool) -> None:
     headers = ["Content-Length: 50000000", *([f"Content-Type: {FORM}"] if form else [])]
     with socket.create_connection(("127.0.0.1", depot.running.port)) as connection:
         connection.sendall(request(depot, *headers) + (HEAD if form else b"") + b"a,b\n" * 500_000)
-        wait_until(lambda: any(name.endswith(".part") for name in depot.stored()), "a part of a file")
+        wait_until(depot.arriving, "a part of a file")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # reset, not a clean end
 
 
@@ -89,7 +89,6 @@ def test_many_uploads_that_are_cut_off_at_once_leave_nothing(depot) -> None:
         (HEAD + b"a,b\n1,2\n", 400),
         (HEAD.replace(b"file", b"other", 1) + b"x" + TAIL, 422),
         (HEAD.replace(b'; filename="x.csv"', b"") + b"x" + TAIL, 422),
-        (HEAD + b"1" + TAIL.replace(b"--\r\n", b"\r\n") + HEAD[len(BOUNDARY) + 4 :] + b"2" + TAIL, 422),
         (HEAD.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 9_000 + b"\r\n\r\n") + b"x" + TAIL, 413),
         (HEAD.replace(b'name="file"', b'name="\xff\xfe"') + b"x" + TAIL, 400),
     ],

@@ -1,11 +1,11 @@
-"""Contents on disk: whole or not there, and nothing left behind."""
+"""What the depot keeps: contents as streams, leases, the database; each by itself, without a server."""
 
 import asyncio
 import contextlib
-import fcntl
-import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,24 +15,18 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from depot.background import Background
-from depot.blobs import Arriving, Blobs
+from depot import contents, flat_files, ranges
+from depot.background import News
 from depot.database import Database
-from depot.intake import Intake
+from depot.leases import Leases
 from depot.migrations import migrate
-from depot.models import Account, File, now
+from depot.models import Account, Activity, File, Removal, now
 from depot.sessions import Sessions
 from depot.settings import SessionSettings
-from depot.webhook import Silence
-from holdfast import TooLarge, Unavailable
+from depot.uploads import Arrivals, known
+from holdfast import BadRequest, HoldfastError, NotFound, RangeNotSatisfiable, Unavailable, offload, uploads
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    (tmp_path / "files").mkdir()
-    return Blobs(tmp_path / "files", limit=1_000_000)
 
 
 @pytest.fixture
@@ -42,84 +36,179 @@ def database(tmp_path: Path) -> Iterator[Database]:
         yield opened
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+# -- what is in a file --
+
+ID = "ab" + "0" * 30
+CONTENT = os.urandom(3_000_000)
 
 
-async def test_a_file_is_visible_only_when_it_is_whole(blobs: Blobs, tmp_path: Path) -> None:
-    content = os.urandom(700_000)
-    async with blobs.arriving() as file:
-        await file.write(content)
-        assert [name[-5:] for name in names(tmp_path / "files")] == [".part"]
-        stored = await file.finish()
-        assert names(tmp_path / "files") == [stored.id]
-    assert (stored.size, stored.sha256) == (len(content), hashlib.sha256(content).hexdigest())
-    assert blobs.path(stored.id).read_bytes() == content
+@pytest.fixture
+async def blobs(tmp_path: Path):
+    (tmp_path / "files" / "ab").mkdir(parents=True)
+    (tmp_path / "files" / "ab" / ID).write_bytes(CONTENT)
+    async with uploads.blobs_at(tmp_path / "files") as opened:
+        yield opened
 
 
-async def test_an_empty_file_is_a_file(blobs: Blobs) -> None:
-    async with blobs.arriving() as file:
-        stored = await file.finish()
-    assert blobs.path(stored.id).read_bytes() == b""
+async def test_a_stored_file_is_read_in_a_thread_from_wherever_one_likes(blobs: uploads.Blobs) -> None:
+    def read(stream) -> list[bytes]:
+        found = [stream.read(5), stream.read(1_000_000), stream.read()]
+        for start in (0, 2_500_000, 7, len(CONTENT) + 5):
+            assert stream.seek(start) == start
+            found.append(stream.read(100))
+        return [*found, str(stream.tell()).encode()]
+
+    async with contents.opened(blobs, ID) as stream:
+        found = await offload.thread(read, stream)
+    assert b"".join(found[:3]) == CONTENT
+    assert found[3:6] == [CONTENT[:100], CONTENT[2_500_000:2_500_100], CONTENT[7:107]]
+    assert found[6:] == [b"", str(len(CONTENT) + 5).encode()]
 
 
-async def write_until_cancelled(blobs: Blobs, began: asyncio.Event) -> None:
-    async with blobs.arriving() as file:
-        while True:
-            await file.write(b"x" * 300_000 if file._size < 600_000 else b"")
-            began.set()
+async def test_a_stream_ends_with_its_block_for_whoever_still_reads(blobs: uploads.Blobs) -> None:
+    began, go = threading.Event(), threading.Event()
+
+    def read(stream) -> bytes:
+        first = stream.read(10)
+        began.set()
+        assert go.wait(10)
+        return first + stream.read()
+
+    async with contents.opened(blobs, ID) as stream:
+        reading = asyncio.create_task(offload.thread(read, stream))
+        await asyncio.to_thread(began.wait)
+    go.set()
+    found = await reading
+    assert found
+    assert CONTENT.startswith(found)
+    assert len(found) < len(CONTENT)
 
 
-async def test_a_cancelled_upload_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
-    for _ in range(20):
-        began = asyncio.Event()
-        upload = asyncio.create_task(write_until_cancelled(blobs, began))
-        await began.wait()
-        upload.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await upload
-    assert names(tmp_path / "files") == []
+async def test_a_file_that_is_gone_is_not_found(blobs: uploads.Blobs) -> None:
+    async with contents.opened(blobs, "c" * 32) as stream:
+        with pytest.raises(NotFound):
+            await offload.thread(stream.read, 1)
 
 
-async def test_a_file_over_the_limit_is_refused_and_leaves_nothing(blobs: Blobs, tmp_path: Path) -> None:
-    with pytest.raises(TooLarge):
-        async with blobs.arriving() as file:
-            for _ in range(4):
-                await file.write(b"x" * 300_000)
-    assert names(tmp_path / "files") == []
+@pytest.mark.parametrize(
+    ("header", "part"),
+    [
+        (None, None),
+        ("bytes=0-0", (0, 1)),
+        ("bytes=2-4", (2, 5)),
+        ("BYTES= 5-", (5, 10)),
+        ("bytes=5-999", (5, 10)),
+        ("bytes=-3", (7, 10)),
+        ("bytes=-99", (0, 10)),
+        ("bytes=0-1,5-6", None),
+        ("bytes=10-", RangeNotSatisfiable),
+        ("bytes=-0", RangeNotSatisfiable),
+        ("bytes=4-2", BadRequest),
+        ("bytes=-", BadRequest),
+        ("bytes=", BadRequest),
+        ("bytes=a-b", BadRequest),
+        ("bytes=1-2,x", BadRequest),
+        ("lines=1-2", BadRequest),
+        ("bytes=" + "9" * 50 + "-", BadRequest),
+    ],
+)
+def test_a_range_is_a_part_or_an_error(header: str | None, part: tuple | type[HoldfastError] | None) -> None:
+    if isinstance(part, type):
+        with pytest.raises(part):
+            ranges.asked(header, 10)
+    else:
+        assert ranges.asked(header, 10) == part
+        assert ranges.asked(header, 10, still_valid=False) is None
 
 
-async def test_a_file_that_nothing_came_of_after_it_was_whole_is_removed(blobs: Blobs, tmp_path: Path) -> None:
-    async def fail(file: Arriving) -> None:
-        await file.finish()
-        raise OSError("the database is gone")
-
-    with pytest.raises(OSError, match="gone"):
-        async with blobs.arriving() as file:
-            await fail(file)
-    assert names(tmp_path / "files") == []
+# -- leases --
 
 
-async def test_the_next_start_removes_what_dead_processes_left_and_nothing_else(
-    blobs: Blobs, database: Database, tmp_path: Path
+def test_a_lease_has_one_holder_and_leaves_nothing(tmp_path: Path) -> None:
+    holders, most = 0, 0
+    taken: list[int] = []
+
+    def hammer() -> None:
+        nonlocal holders, most
+        leases = Leases(tmp_path)
+        for _ in range(300):
+            lease = leases.take(ID)
+            if lease is not None:
+                with lease:
+                    holders += 1
+                    most = max(most, holders)
+                    taken.append(1)
+                    time.sleep(0)
+                    holders -= 1
+
+    threads = [threading.Thread(target=hammer) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, holders, len(taken) > 8) == (1, 0, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lease_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    source = (
+        "import sys, depot.leases, pathlib\n"
+        f"lease = depot.leases.Leases(pathlib.Path({str(tmp_path)!r})).take({ID!r})\n"
+        "print(lease is not None, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    leases = Leases(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", source], stdin=-1, stdout=-1, text=True) as other:
+        assert other.stdout.readline() == "True\n"
+        assert leases.take(ID) is None
+        other.kill()
+        other.wait(10)
+    again = leases.take(ID)
+    assert again is not None
+    with again:
+        assert leases.take(ID) is None
+
+
+# -- files as they come in --
+
+
+async def test_a_file_that_is_finished_twice_is_there_once(database: Database) -> None:
+    await database.write(add_account, "ann")
+    arrivals = Arrivals(database, Sessions(database, SessionSettings()), News(), quota_mb=1)
+    upload = uploads.Upload(ID, "ann", 0.0, 0.0, name="a\0b.csv")
+    whole = uploads.Whole(upload, 300_000, "0" * 64, "text/csv", uploads.Verdict.NOT_SCANNED)
+    assert [await arrivals.finished(whole) for _ in range(3)] == [ID] * 3
+    files = await database.read(lambda session: list(session.scalars(select(File))))
+    notes = await database.read(lambda session: list(session.scalars(select(Activity.action))))
+    assert [(file.name, file.size, file.state) for file in files] == [("a\ufffdb.csv", 300_000, "stored")]
+    assert notes == ["file.upload"]
+    assert await arrivals.quota("ann") == uploads.Room(owner_bytes=(1 << 20) - 300_000)
+    with pytest.raises(NotFound):
+        await arrivals.finished(whole._replace(upload=uploads.Upload("cd" * 16, "nobody", 0.0, 0.0)))
+
+
+async def test_files_of_the_first_version_are_moved_and_what_it_left_behind_goes(
+    database: Database, tmp_path: Path
 ) -> None:
     folder = tmp_path / "files"
-    known, unknown, locked, foreign = "a" * 32, "b" * 32, "c" * 32, "notes.txt"
-    dead_part, living_part = f".{'d' * 32}.part", f".{'e' * 32}.part"
-    for name in (known, unknown, locked, foreign, dead_part, living_part):
-        (folder / name).write_bytes(b"content")
-        os.utime(folder / name, (time.time() - 3600,) * 2)
+    mine, doomed, unknown, held = (letter * 32 for letter in "abcd")
+    parts = [f".{letter * 32}.part" for letter in "ef"]
+    folder.mkdir()
+    for name in (mine, doomed, unknown, held, *parts, "notes.txt"):
+        (folder / name).write_text(name)
     await database.write(add_account, "ann")
-    file = File(id=known, account_no=1, name="x.csv", size=7, sha256="", created=now(), state="ready")
+    file = File(id=mine, account_no=1, name="x.csv", size=7, sha256="", created=now(), state="ready")
     await database.write(Session.add, file)
-    background = Background(database, blobs, Intake(database, blobs, Silence()), Sessions(database, SessionSettings()))
-    with (folder / locked).open() as one, (folder / living_part).open() as other:
-        fcntl.flock(one, fcntl.LOCK_EX)
-        fcntl.flock(other, fcntl.LOCK_EX)
-        await background.tidy()
-        assert set(names(folder)) == {known, locked, foreign, living_part}
-    await background.tidy()
-    assert set(names(folder)) == {known, foreign}
+    await database.write(Session.add, Removal(file_no=9, file_id=doomed))
+    with Leases(folder).take(held) or contextlib.nullcontext():
+        for _ in range(2):
+            flat_files.move(folder, lambda ids: database.transact(lambda session: known(session, ids)))
+            left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+            assert left == {f"aa/{mine}", f"bb/{doomed}", held, "notes.txt"}
+    assert (folder / "aa" / mine).read_text() == mine
+
+
+# -- the database --
 
 
 def add_account(session: Session, name: str) -> None:

@@ -5,49 +5,17 @@ import re
 
 import browser
 import pytest
-from browser import findings, sign_in, too_wide
+from browser import Network, findings, listed, queued, send, sign_in, too_wide
 from conftest import PASSWORD, running_depot
 from playwright.sync_api import Page, expect
 
-chromium, visit = browser.chromium, browser.visit  # fixtures
-LARGE = 60 * 1000 * 1000
-
-
-@pytest.fixture
-def page(depot, visit) -> Page:
-    """The page of files of a new user."""
-    page = visit(f"{depot.running.url}/files", refused=True)
-    sign_in(page, depot.name, PASSWORD)
-    return page
-
-
-def send(page: Page, *files) -> None:
-    """Choose files."""
-    with page.expect_file_chooser() as chooser:
-        page.get_by_text("Choose files").click()
-    chooser.value.set_files(files)
+chromium, visit, page = browser.chromium, browser.visit, browser.page  # fixtures
+MEGABYTE = 1_000_000
+LARGE = 60 * MEGABYTE
 
 
 def small(name: str, content: str = "a,b\n1,2\n") -> dict:
     return {"name": name, "mimeType": "text/csv", "buffer": content.encode()}
-
-
-def listed(page: Page, name: str):
-    """The line of a file in the list."""
-    return page.locator("#list tbody tr").filter(has=page.get_by_role("link", name=name, exact=True))
-
-
-def queued(page: Page, name: str):
-    """The line of a file in the queue."""
-    return page.locator("#queue li").filter(has_text=name)
-
-
-def slowed(page: Page, bytes_a_second: int) -> None:
-    """Let uploads have no more than this; -1 for no limit."""
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second}
-    network.send("Network.emulateNetworkConditions", limits)
 
 
 def drop(page: Page, *names: str) -> None:
@@ -64,15 +32,14 @@ def drop(page: Page, *names: str) -> None:
 
 
 def test_many_files_are_sent_at_once_and_become_ready_before_ones_eyes(depot, page):
-    send(page, *(small(f"orders {number}.csv") for number in range(12)))
-    expect(page.locator("#list tbody tr[data-state=ready]")).to_have_count(12)
+    send(page, *(small(f"orders {number}.csv") for number in range(12)), small("empty.csv", ""))
+    expect(page.locator("#list tbody tr[data-state=ready]")).to_have_count(13)
     expect(page.locator("#queue")).to_be_hidden()
     expect(page.get_by_text("No files yet")).to_have_count(0)
     expect(listed(page, "orders 7.csv")).to_contain_text("Ready")
-    expect(page.locator("#voice")).to_have_text(re.compile("is ready, with 1 record|news"))
-    assert {file["name"] for file in depot.http.get("/api/files").json()["items"]} == {
-        f"orders {number}.csv" for number in range(12)
-    }
+    expect(page.locator("#voice")).to_have_text(re.compile("is ready, with [01] record|news"))
+    names = {"empty.csv", *(f"orders {number}.csv" for number in range(12))}
+    assert {file["name"] for file in depot.http.get("/api/files").json()["items"]} == names
 
 
 def test_files_are_dropped_anywhere_and_their_names_are_text(page):
@@ -90,7 +57,8 @@ def test_a_large_file_shows_how_far_it_is_and_can_be_cancelled_and_sent_again(de
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
         file.truncate(LARGE)
-    slowed(page, 12_000_000)
+    network = Network(page)
+    network.slow(12_000_000)
     send(page, large)
     line = queued(page, "large.bin")
     expect(line.locator(".under")).to_have_text(re.compile(r"^\d+(\.\d)? MB of 60 MB, \d+(\.\d)? MB/s, \d+ s left$"))
@@ -101,7 +69,7 @@ def test_a_large_file_shows_how_far_it_is_and_can_be_cancelled_and_sent_again(de
     line.get_by_role("button", name="Cancel").click()
     expect(line).to_contain_text("Cancelled. Nothing of it was kept.")
     assert depot.http.get("/api/files").json()["items"] == []
-    slowed(page, -1)
+    network.free()
     line.get_by_role("button", name="Try again").click()
     expect(listed(page, "large.bin")).to_contain_text("60 MB")
     (kept,) = depot.http.get("/api/files").json()["items"]
@@ -109,7 +77,8 @@ def test_a_large_file_shows_how_far_it_is_and_can_be_cancelled_and_sent_again(de
 
 
 def test_leaving_asks_first_while_something_is_sent(page):
-    slowed(page, 100_000)
+    network = Network(page)
+    network.slow(100_000)
     send(page, small("slow.csv", "a\n" * 1_000_000))
     expect(queued(page, "slow.csv")).to_contain_text("of 2.0 MB")
     with page.expect_event("dialog") as asked:
@@ -120,23 +89,44 @@ def test_leaving_asks_first_while_something_is_sent(page):
 
 
 def test_signed_out_in_the_middle_nothing_is_lost(depot, page):
+    network = Network(page)
+    network.slow(MEGABYTE)
+    send(page, small("kept.bin", "x" * 3 * MEGABYTE))
+    expect(queued(page, "kept.bin")).to_contain_text("of 3.0 MB")
     with contextlib.closing(depot.signed_in()) as elsewhere:
         assert elsewhere.fill_in("/sign-out-everywhere", "/account").status_code == 303
-    send(page, small("kept.csv"))
     expect(page.get_by_role("alert")).to_contain_text("You are signed out.")
-    expect(queued(page, "kept.csv")).to_contain_text("waiting for its turn")
+    expect(queued(page, "kept.bin")).to_contain_text("waiting until you have signed in")
     assert findings(page) == []
+    network.free()
     with page.context.expect_page() as opened:
         page.get_by_role("alert").get_by_role("link", name="Sign in").click()
     sign_in(opened.value, depot.name, PASSWORD)
-    expect(listed(page, "kept.csv")).to_contain_text("Ready")
+    expect(listed(page, "kept.bin")).to_contain_text("3.0 MB")
     expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_depot_that_asks_for_a_pause_gets_it(page):
+    paused = {"status": 503, "headers": {"Retry-After": "2"}}
+    page.route("**/api/uploads", lambda route: route.fulfill(**paused), times=1)
+    send(page, small("patient.csv"))
+    expect(queued(page, "patient.csv")).to_contain_text(re.compile("the depot is busy; next try in [23] s"))
+    expect(listed(page, "patient.csv")).to_contain_text("Ready")
+
+
+def test_a_file_that_changes_while_it_is_sent_is_not_sent(depot, page, tmp_path):
+    growing = tmp_path / "growing.csv"
+    growing.write_text("a\n1\n")
+    page.route("**/api/uploads", lambda route: [growing.write_text("a\n1\n2\n"), route.continue_()][1], times=1)
+    send(page, growing)
+    expect(queued(page, "growing.csv").locator(".why")).to_contain_text("It has changed on your disk")
+    assert depot.http.get("/api/files").json()["items"] == []
 
 
 def test_what_is_chosen_without_a_connection_is_sent_when_it_is_back(page):
     page.context.set_offline(True)
     send(page, small("later.csv"))
-    expect(queued(page, "later.csv")).to_contain_text("waiting for its turn")
+    expect(queued(page, "later.csv")).to_contain_text("waiting for the network")
     page.context.set_offline(False)
     expect(listed(page, "later.csv")).to_contain_text("Ready")
 
@@ -172,7 +162,7 @@ def test_a_refused_file_says_why_what_to_do_and_its_request_id(strict, visit):
     page.reload()
     send(page, small("large.csv", "a" * 1_100_000))
     why = queued(page, "large.csv").locator(".why")
-    expect(why).to_contain_text("Files of at most 1048576 bytes are taken.")
+    expect(why).to_contain_text("of at most 1048576 bytes are taken.")
     request_id = why.locator("code").inner_text()
     assert strict.running.request_line(request_id)["status"] == 413
     assert (findings(page), too_wide(page)) == ([], 0)
@@ -189,5 +179,5 @@ def test_without_scripts_a_refused_file_is_told_of_on_a_page_with_the_request_id
     sign_in(page, strict.name, PASSWORD)
     page.get_by_label("Choose a file").set_input_files(small("large.csv", "a" * 3_000_000))
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_text("Files of at most 1048576 bytes are taken.")).to_be_visible()
+    expect(page.get_by_text("of at most 1048576 bytes are taken.")).to_be_visible()
     assert strict.running.request_line(page.locator("code").inner_text())["status"] == 413

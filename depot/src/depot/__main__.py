@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _opened() -> closing[Database]:
     chosen = settings.load(DepotSettings)
-    chosen.files_folder.mkdir(parents=True, exist_ok=True)
+    chosen.data.mkdir(parents=True, exist_ok=True)
     migrate(chosen.database_path, chosen.data / "migration.lock")
     return closing(Database(chosen.database_path))
 

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from depot.models import File
+from depot.models import STORED, File
 
 _IN_LISTS: Final = 5
 
@@ -34,6 +34,11 @@ class FileOut(BaseModel):
     def of(cls, file: File) -> Self:
         """As the outside sees `file`."""
         return cls.model_validate(file, from_attributes=True)
+
+    @classmethod
+    def sent(cls, file: File) -> Self:
+        """As `of`, as the file came in: it may have been read since, and that is told when it is looked at."""
+        return cls.of(file).model_copy(update={"state": STORED, "records": 0, "problems": [], "problems_total": 0})
 
     @classmethod
     def listed(cls, file: File) -> Self:
@@ -73,6 +78,7 @@ _MEANING: Final[Mapping[int, str]] = {
     415: "A body of a kind that is not taken.",
     416: "The range lies outside of the file.",
     422: "A value is not valid.",
+    429: "Too much at once.",
     503: "Too busy at the moment.",
     507: "No room on the disk.",
 }

@@ -8,12 +8,16 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from depot import files, reports
 from depot.errors import SignInNeeded
 from depot.pages import sign_in
 from depot.pages.router import router as pages
 from depot.resources import resources
+from depot.uploads import AT
+from holdfast import uploads
 from holdfast.contrib.fastapi import problem_details
 
 
@@ -24,12 +28,22 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         yield
 
 
+class Resumable:
+    """Uploads that can be gone on with: an application of its own, which is open among the resources."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        incoming = await resources.get(uploads.Uploads)
+        await incoming(scope, receive, send)
+
+
 def create_app() -> FastAPI:
     """Build the application. Nothing is read or opened before it starts; tests override `resources` before that."""
     app = FastAPI(title="Depot", description="Takes files in, and gives reports back.", lifespan=lifespan)
     app.include_router(files.router)
     app.include_router(reports.router)
     app.include_router(pages)
+    app.router.routes.extend(Route(path, Resumable()) for path in (AT, f"{AT}/{{upload_id}}"))
     app.add_exception_handler(SignInNeeded, sign_in.needed)
     problem_details(app)
     return app

@@ -1,35 +1,33 @@
 """The files of an account: send, list, look at, fetch, delete.
 
-Every handler is async, because each of them waits for the database, the disk or the client. What they wait for in the
+Every handler is async, because each of them waits for the database, the store or the client. What they wait for in the
 database is a plain function of a session, below the handler that calls it.
 """
 
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-from starlette import responses as starlette
 
+from depot import downloads
 from depot.activity import note
 from depot.answers import FileList, FileOut, problems
-from depot.auth import Sender
-from depot.blobs import Arriving, Blobs, Stored
+from depot.auth import DESCRIBED, Sender
 from depot.database import Database
-from depot.models import Account, File, Removal, now
-from depot.names import disposition, kept_name
-from depot.resources import Db, Store, Work
-from depot.uploads import receive
-from holdfast import BadRequest, NotFound, RangeNotSatisfiable, current, offload, set_action
+from depot.models import Account, File, Removal
+from depot.resources import Db, Incoming, Store, Work
+from holdfast import Invalid, NotFound, set_action, uploads
 
-router = APIRouter(prefix="/api/files", tags=["files"])
+router = APIRouter(prefix="/api/files", tags=["files"], dependencies=DESCRIBED)
+
+_FIELD: Final = "file"
 
 _BINARY: Final[dict[str, str]] = {"type": "string", "format": "binary"}
 _UPLOAD_BODY: Final[dict[str, Any]] = {
-    "description": "A form with the field `file`, or the file itself, of any type, with `?name=` or a "
+    "description": "A form with one or more fields `file`, or the file itself, of any type, with `?name=` or a "
     "Content-Disposition that names it.",
     "required": False,  # an empty body is an empty file
     "content": {
@@ -43,47 +41,36 @@ _UPLOAD_BODY: Final[dict[str, Any]] = {
     "",
     status_code=201,
     summary="Send a file",
-    responses=problems(400, 401, 403, 413, 415, 422, 503, 507),
+    response_description="The file; of a form with several files, a list of them.",
+    responses=problems(400, 401, 403, 413, 415, 422, 429, 503, 507),
     openapi_extra={"requestBody": _UPLOAD_BODY},
 )
 async def upload(
     request: Request,
     account: Sender,
     database: Db,
-    blobs: Store,
-    work: Work,
+    incoming: Incoming,
     name: Annotated[str | None, Query(min_length=1, description="The file's name, where the body is the file.")] = None,
-) -> FileOut:
-    """Store the file and answer when it is safe on the disk. CSV and NDJSON are then read in the background."""
-    set_action("file.upload")
-    file = await store(partial(receive, request, name=name), account, database, blobs)
-    work.wake()
-    return FileOut.of(file)
+) -> FileOut | FileList:
+    """Store the file and answer when it is safe. CSV and NDJSON are then read in the background."""
+    taken = await incoming.take(request.scope, request.receive, name=name, check=check)
+    files = [FileOut.sent(file) for file in await arrived(database, account, taken)]
+    return files[0] if len(files) == 1 else FileList(items=files, next=None)
 
 
-async def store(
-    receiving: Callable[[Arriving], Awaitable[str]], account: Account, database: Database, blobs: Blobs
-) -> File:
-    """Store what `receiving` writes, under the name that it returns. It is safe on the disk when this returns."""
-    async with blobs.arriving() as arriving:
-        name = kept_name(await receiving(arriving))
-        return await database.write(_add, account, name, await arriving.finish())
+async def arrived(database: Database, account: Account, taken: Sequence[uploads.Upload]) -> list[File]:
+    """The files that came of a request. Raises Invalid if it brought none, NotFound if they are gone already."""
+    if not taken:
+        raise Invalid(f"The form has no file in a field named {_FIELD!r}.")
+    return [await database.read(owned, account, upload.result or upload.id) for upload in taken]
 
 
-def _add(session: Session, account: Account, name: str, stored: Stored) -> File:
-    request = current()
-    file = File(
-        id=stored.id,
-        account_no=account.no,
-        name=name,
-        size=stored.size,
-        sha256=stored.sha256,
-        created=now(),
-        request_id=request and request.id,  # so that what happens to the file later is found under it too
-    )
-    session.add(file)
-    note(session, account, "file.upload", file)
-    return file
+def check(offered: uploads.Offered) -> None:
+    """Raises Invalid for a file that the API does not take as it is sent."""
+    if offered.field not in {None, _FIELD}:
+        raise Invalid(f"The form has a file in the field {str(offered.field)[:64]!r}; send it in {_FIELD!r}.")
+    if offered.name is None:
+        raise Invalid("The file has no name: send `?name=`, or a filename in the Content-Disposition.")
 
 
 @router.get("", summary="List files, the newest first", responses=problems(401, 422, 503))
@@ -118,30 +105,20 @@ async def show(file_id: str, account: Sender, database: Db) -> FileOut:
 @router.get(
     "/{file_id}/content",
     summary="Fetch a file",
-    response_class=FileResponse,
+    response_class=StreamingResponse,
     responses={
         200: {"description": "The file as it was sent.", "content": {"application/octet-stream": {"schema": _BINARY}}},
         206: {"description": "The part of it that Range asks for."},
         **problems(400, 401, 404, 416, 503),
     },
 )
-async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> Response:
+async def content(request: Request, file_id: str, account: Sender, database: Db, blobs: Store) -> StreamingResponse:
     """The file, byte for byte, as an attachment of no type: a browser saves it and never runs or shows it."""
     set_action("file.download")
     file = await database.write(_fetch, account, file_id)
-    path = blobs.path(file.id)
-    try:
-        stat = await offload.thread(path.stat)
-    except FileNotFoundError as error:
-        raise _no_file(file_id) from error
-    headers = {
-        "content-disposition": disposition(file.name),
-        "content-security-policy": "sandbox; default-src 'none'",
-        "x-content-type-options": "nosniff",
-        "cache-control": "private",
-        "etag": f'"{file.sha256}"',
-    }
-    return _Attachment(path, headers=headers, media_type="application/octet-stream", stat_result=stat)
+    if await blobs.size(file.id) is None:
+        raise _no_file(file_id)
+    return downloads.answer(file, blobs, request.headers)
 
 
 def _fetch(session: Session, account: Account, file_id: str) -> File:
@@ -161,7 +138,7 @@ async def remove(file_id: str, account: Sender, database: Db, work: Work) -> Non
     """Delete the file with its records. They are out of sight at once; the space is free a little later."""
     set_action("file.delete")
     await database.write(delete, account, file_id)
-    work.wake()
+    work.set()
 
 
 def delete(session: Session, account: Account, file_id: str) -> None:
@@ -182,18 +159,3 @@ def owned(session: Session, account: Account, file_id: str) -> File:
 
 def _no_file(file_id: str) -> NotFound:
     return NotFound(f"There is no file {file_id[:64]!r}.")
-
-
-class _Attachment(FileResponse):
-    """Starlette's response for files, with faults of the Range header answered as problems."""
-
-    chunk_size = 256 * 1024
-
-    @classmethod
-    def _parse_range_header(cls, http_range: str, file_size: int) -> list[tuple[int, int]]:
-        try:
-            return super()._parse_range_header(http_range, file_size)
-        except starlette.MalformedRangeHeader as error:
-            raise BadRequest("The Range header cannot be understood.") from error
-        except starlette.RangeNotSatisfiable as error:
-            raise RangeNotSatisfiable(headers={"content-range": f"bytes */{file_size}"}) from error

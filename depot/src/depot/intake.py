@@ -1,7 +1,7 @@
 """Reading files in the background: from `stored` over `reading` to `ready` or `failed`.
 
-What is to be done stands in the database, so that a restart forgets nothing. Whoever reads a file holds a lock on it
-(see `blobs`): a file that says `reading` and is not locked was left by a process that died, and is read again from the
+What is to be done stands in the database, so that a restart forgets nothing. Whoever reads a file holds a lease on it
+(see `leases`): a file that says `reading` and is nobody's was left by a process that died, and is read again from the
 start. The methods wait (for threads, and for their turn), so they are async; what they wait for is plain: the reading
 itself, and the functions of a session at the end.
 """
@@ -9,24 +9,23 @@ itself, and the functions of a session at the end.
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import aclosing
+from collections.abc import Sequence
+from contextlib import ExitStack, aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from depot import records
+from depot import contents, records
 from depot.answers import FileOut
-from depot.blobs import Blobs
 from depot.database import Database
+from depot.leases import Lease, Leases
 from depot.models import FAILED, READING, READY, STORED, File
 from depot.reading import Problems, Record, Unreadable, read
 from depot.webhook import Herald
-from holdfast import HoldfastError, continuing, offload
+from holdfast import HoldfastError, continuing, offload, uploads
 
 _CANDIDATES: Final = 16
 _UNREAD: Final = (STORED, READING)
@@ -41,12 +40,11 @@ class Claim:
     no: int
     id: str
     name: str
-    path: Path
     request_id: str | None
     """The request that sent it: the log tells of the reading under the same ID."""
     again: bool
     """Whether someone began to read it before."""
-    lock: BinaryIO
+    lease: Lease
     """Held until all of it is in the database."""
 
 
@@ -57,10 +55,11 @@ class Deleted(Exception):
 class Intake:
     """Reads files that are stored. Several tasks may call `read_next` at once, in several processes."""
 
-    def __init__(self, database: Database, blobs: Blobs, herald: Herald) -> None:
+    def __init__(self, database: Database, blobs: uploads.Blobs, leases: Leases, herald: Herald) -> None:
         """Read what `database` says is to be read, and tell `herald` of each file that is done."""
         self._database = database
         self._blobs = blobs
+        self._leases = leases
         self._herald = herald
         # One batch at a time: threads that calculate share one interpreter, and only get in each other's way
         self._turn = asyncio.Lock()
@@ -70,7 +69,7 @@ class Intake:
         claim = await self._claim()
         if claim is None:
             return False
-        with claim.lock, continuing(claim.request_id):
+        with claim.lease, continuing(claim.request_id):
             await self._read_and_tell(claim)
         return True
 
@@ -88,17 +87,18 @@ class Intake:
 
     async def _claim(self) -> Claim | None:
         for file_no, file_id in await self._database.read(_unread):
-            try:
-                lock = await offload.thread(self._blobs.lock, file_id)
-            except FileNotFoundError:
-                await self._database.write(_lose, file_no)
+            lease = self._leases.take(file_id)
+            if lease is None:
                 continue
-            if lock is None:
-                continue
-            claim = await self._database.write(_begin, file_no, self._blobs.path(file_id), lock)
-            if claim is not None:
-                return claim
-            lock.close()
+            with ExitStack() as stack:
+                stack.enter_context(lease)
+                if await self._blobs.size(file_id) is None:
+                    await self._database.write(_lose, file_no)
+                    continue
+                claim = await self._database.write(_begin, file_no, lease)
+                if claim is not None:
+                    stack.pop_all()
+                    return claim
         return None
 
     async def _read(self, claim: Claim) -> File:
@@ -120,7 +120,10 @@ class Intake:
     async def _read_batches(self, claim: Claim, problems: Problems) -> File:
         """Write each batch when the next one is there, and the last one together with the end."""
         last: Sequence[Record] = ()
-        async with aclosing(offload.iterate(partial(_batches, claim, problems))) as batches:
+        async with (
+            contents.opened(self._blobs, claim.id) as content,
+            aclosing(offload.iterate(partial(read, content, claim.name, problems))) as batches,
+        ):
             while True:
                 async with self._turn:
                     batch = await anext(batches, None)
@@ -128,11 +131,6 @@ class Intake:
                         return await self._database.write(_end, claim.no, READY, last, problems)
                     await self._database.write(_go_on, claim.no, last)
                 last = batch
-
-
-def _batches(claim: Claim, problems: Problems) -> Iterator[list[Record]]:
-    with claim.path.open("rb") as content:
-        yield from read(content, claim.name, problems)
 
 
 # -- what happens in the database --
@@ -147,23 +145,23 @@ def _unread(session: Session) -> list[tuple[int, str]]:
     return found
 
 
-def _begin(session: Session, file_no: int, path: Path, lock: BinaryIO) -> Claim | None:
-    """Claim the file if it still is to be read: its last reader may have been done just before it was locked."""
+def _begin(session: Session, file_no: int, lease: Lease) -> Claim | None:
+    """Claim the file if it still is to be read: its last reader may have been done just before it was ours."""
     file = session.get(File, file_no)
     if file is None or file.state not in _UNREAD:
         return None
     again = file.state == READING
     file.state, file.records = READING, 0
-    return Claim(file.no, file.id, file.name, path, file.request_id, again, lock)
+    return Claim(file.no, file.id, file.name, file.request_id, again, lease)
 
 
 def _lose(session: Session, file_no: int) -> None:
-    """The content is not on the disk: gone by accident, or with the file."""
+    """The content is not there: gone by accident, or with the file."""
     file = session.get(File, file_no)
     if file is not None and file.state in _UNREAD:
         logger.error("content lost", extra={"file_id": file.id})
         file.state, file.problems_total = FAILED, 1
-        file.problems = [{"line": None, "problem": "its content is gone from the disk"}]
+        file.problems = [{"line": None, "problem": "its content is gone"}]
 
 
 def _go_on(session: Session, file_no: int, batch: Sequence[Record]) -> File:

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from depot.activity import note
 from depot.answers import problems
-from depot.auth import Sender
+from depot.auth import DESCRIBED, Sender
 from depot.batches import (
     ACTIVITY_COLUMNS,
     FILE_COLUMNS,
@@ -37,6 +37,7 @@ _REPORT: Final[dict[str, Any]] = {"description": "The report.", "content": {medi
 router = APIRouter(
     prefix="/api/reports",
     tags=["reports"],
+    dependencies=DESCRIBED,
     default_response_class=StreamingResponse,
     responses={200: _REPORT, **problems(401, 422, 503)},
 )

@@ -5,33 +5,50 @@ with resources.override(Herald, Recorder()): ...
 
 import logging
 from collections.abc import AsyncGenerator
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final
 
 import httpx2
 
-from depot import accounts, passwords, terminal
-from depot.background import Background
-from depot.blobs import Blobs
+from depot import accounts, flat_files, passwords, terminal
+from depot.background import Background, News
 from depot.database import Database
 from depot.intake import Intake
+from depot.leases import Leases
 from depot.migrations import migrate
 from depot.pages.rendering import Pages
+from depot.scanning import scan
 from depot.search import Search
 from depot.sessions import Sessions
-from depot.settings import DepotSettings, FirstAccount, SessionSettings
+from depot.settings import DepotSettings, FirstAccount, SessionSettings, StoreSettings
 from depot.signing_in import Doorkeeper
+from depot.uploads import AT, Arrivals, known
 from depot.webhook import Herald, Silence, Webhook
-from holdfast import Resources, offload, settings
+from holdfast import Resources, offload, settings, uploads
 from holdfast.contrib.fastapi import given
 
 logger = logging.getLogger(__name__)
 resources = Resources()
 
+# One account is often many people and programs, so it may have more uploads than Holdfast grants an owner by itself.
+_AT_ONCE: Final = 256
+_UNFINISHED: Final = 1_000
+
 
 @resources.application()
 def depot_settings() -> DepotSettings:
     """Read from the environment. Plain, for there is nothing to wait for."""
-    return settings.load_all(DepotSettings, FirstAccount, SessionSettings)[0]  # so that all faults are named at once
+    every = settings.load_all(  # so that all faults are named at once
+        DepotSettings, StoreSettings, uploads.UploadSettings, uploads.PaceSettings, FirstAccount, SessionSettings
+    )
+    return every[0]
+
+
+@resources.application()
+def store_settings() -> StoreSettings:
+    """As `depot_settings`."""
+    return settings.load(StoreSettings)
 
 
 @resources.application()
@@ -49,7 +66,7 @@ def session_settings() -> SessionSettings:
 @resources.application(open_within=300)  # a migration may take its time
 async def database(chosen: DepotSettings, first: FirstAccount) -> AsyncGenerator[Database]:
     """The database in its newest shape, with at least one account."""
-    await offload.thread(chosen.files_folder.mkdir, parents=True, exist_ok=True)
+    await offload.thread(chosen.data.mkdir, parents=True, exist_ok=True)
     await offload.thread(migrate, chosen.database_path, chosen.data / "migration.lock")
     opened = Database(chosen.database_path)
     try:
@@ -70,9 +87,61 @@ async def _ensure_account(database: Database, first: FirstAccount, url: str) -> 
         terminal.show_first_account(accounts.FIRST, made_up, f"{url}/sign-in")
 
 
+@resources.application(enter=False)  # `incoming` opens it
+async def blobs(chosen: DepotSettings, store: StoreSettings, database: Database) -> uploads.Blobs:
+    """Where the bytes of files lie."""
+    if store.blobs is not None and store.blobs.startswith("s3://"):
+        return uploads.blobs_at(store.blobs)
+    usual = chosen.data / "files"
+    folder = usual if store.blobs is None else Path(store.blobs)
+    await offload.thread(folder.mkdir, parents=True, exist_ok=True)
+    if folder.resolve() == usual.resolve():  # other folders are no business of the first version's
+        await offload.thread(flat_files.move, folder, lambda ids: database.transact(lambda db: known(db, ids)))
+    return uploads.blobs_at(folder)
+
+
 @resources.application()
-async def blobs(chosen: DepotSettings, database: Database) -> Blobs:  # noqa: ARG001 - which makes the folder
-    return Blobs(chosen.files_folder, limit=chosen.max_file_mb << 20)
+async def leases(chosen: DepotSettings, database: Database) -> Leases:  # noqa: ARG001 - whose folder is there then
+    folder = chosen.beside_database("leases")
+    await offload.thread(folder.mkdir, exist_ok=True)
+    return Leases(folder)
+
+
+@resources.application()
+def news() -> News:
+    """How those who serve requests tell the background of something to do."""
+    return News()
+
+
+@resources.application(open_within=60)
+async def incoming(
+    chosen: DepotSettings,
+    store: StoreSettings,
+    blobs: uploads.Blobs,
+    database: Database,
+    sessions: Sessions,
+    news: News,
+) -> AsyncGenerator[uploads.Uploads]:
+    """Where files come in. As long as it is open, so is the store of their bytes."""
+    hooks = Arrivals(database, sessions, news, quota_mb=store.quota_mb)
+    taking = settings.load(uploads.UploadSettings)
+    opened = uploads.Uploads(
+        blobs=blobs,
+        ledger=uploads.ledger_at(chosen.beside_database("uploads.sqlite")),
+        authorise=hooks.authorise,
+        quota=hooks.quota,
+        scan=scan,
+        finished=hooks.finished,
+        at=AT,
+        settings=replace(
+            taking,
+            max_bytes=min(taking.max_bytes, chosen.max_file_mb << 20),
+            at_once=max(taking.at_once, _AT_ONCE),
+            unfinished_max=max(taking.unfinished_max, _UNFINISHED),
+        ),
+    )
+    async with opened.running():
+        yield opened
 
 
 @resources.application()
@@ -111,10 +180,16 @@ async def doorkeeper(database: Database, sessions: Sessions) -> Doorkeeper:
 
 @resources.application()
 async def background(
-    database: Database, blobs: Blobs, herald: Herald, sessions: Sessions
+    incoming: uploads.Uploads,  # noqa: ARG001 - which has the store open
+    database: Database,
+    blobs: uploads.Blobs,
+    leases: Leases,
+    herald: Herald,
+    sessions: Sessions,
+    news: News,
 ) -> AsyncGenerator[Background]:
     """The tasks beside the requests."""
-    tasks = Background(database, blobs, Intake(database, blobs, herald), sessions)
+    tasks = Background(database, blobs, leases, Intake(database, blobs, leases, herald), sessions, news)
     async with tasks.running():
         yield tasks
 
@@ -127,8 +202,9 @@ async def pages() -> Pages:
 
 # What a handler writes as the type of a parameter to get it.
 Db = Annotated[Database, given(resources, Database)]
-Store = Annotated[Blobs, given(resources, Blobs)]
-Work = Annotated[Background, given(resources, Background)]
+Store = Annotated[uploads.Blobs, given(resources, uploads.Blobs)]
+Incoming = Annotated[uploads.Uploads, given(resources, uploads.Uploads)]
+Work = Annotated[News, given(resources, News)]
 Signed = Annotated[Sessions, given(resources, Sessions)]
 Door = Annotated[Doorkeeper, given(resources, Doorkeeper)]
 Searching = Annotated[Search, given(resources, Search)]

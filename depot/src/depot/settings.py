@@ -40,16 +40,33 @@ class DepotSettings(Settings, prefix="DEPOT", title="depot"):
     max_file_mb: Annotated[int, option("The largest file that is taken, in MiB.", ge=1)] = 10_240
 
     @property
-    def files_folder(self) -> Path:
-        """The folder of the files' contents."""
-        return self.data / "files"
-
-    @property
     def database_path(self) -> str:
         """The path of the SQLite file."""
         if self.database_url is None:
             return str(self.data / "depot.sqlite")
         return self.database_url.partition(":///")[2]
+
+    def beside_database(self, name: str) -> Path:
+        """The path of what belongs to the database: whoever shares the one shares the other."""
+        database = Path(self.database_path)
+        return database.with_name(f"{database.stem}-{name}")
+
+
+class StoreSettings(Settings, prefix="DEPOT", title="store"):
+    """Where the bytes of files lie, and how many."""
+
+    blobs: Annotated[
+        str | None,
+        option(
+            "Where the bytes of files lie: a folder, or s3://bucket/prefix.",
+            pattern=r"s3://.+|(?!\w+://).+",
+            pattern_words="a path, or s3://bucket/prefix",
+            default="files in the data folder",
+        ),
+    ] = None
+    quota_mb: Annotated[
+        int | None, option("What an account may have in files and unfinished uploads, in MiB.", ge=1)
+    ] = None
 
 
 class FirstAccount(Settings, prefix="DEPOT_FIRST", title="first"):

@@ -1,75 +1,93 @@
-"""One upload, from the request to the disk: a form with the field `file`, or the body as it is.
+"""What the depot brings to `holdfast.uploads`: who may send files, how many bytes, and what becomes of a whole one.
 
-Async, because every step waits: for the client to send, for the disk to take. At any moment an upload holds a few
-hundred kilobytes, whatever its size: the next piece is not asked for before the last one is with the disk.
+Holdfast receives, however a client speaks, keeps what arrived, and cleans up. So nothing here is about bytes.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 from fastapi import Request
-from starlette.requests import ClientDisconnect
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from starlette.types import Scope
 
-from depot.blobs import Arriving
-from depot.forms import Check, UploadForm
-from depot.names import name_in
-from holdfast import BadRequest, Invalid, TooLarge, UnsupportedMedia
+from depot import accounts
+from depot.activity import note
+from depot.background import News
+from depot.credentials import account_of
+from depot.database import Database
+from depot.models import Account, File, Removal, now
+from depot.sessions import Sessions
+from holdfast import NotFound, current, set_action, uploads
 
-_FORM_ROOM: Final = 1 << 20
-"""What a form may add to its file, in bytes."""
-
-
-async def receive(request: Request, file: Arriving, name: str | None) -> str:
-    """Write what `request` sends to `file`, and return the sender's name for it. `name` is the one in the query.
-
-    Raises BadRequest, Invalid, TooLarge, UnsupportedMedia, InsufficientStorage.
-    """
-    length = _acceptable(request, file)
-    content_type = request.headers.get("content-type", "")
-    with _breaking_off_explained():
-        if content_type.lower().startswith("multipart/"):
-            return await _form(request, file, UploadForm(content_type, length))
-        return await _body(request, file, name)
+AT: Final = "/api/uploads"
+"""Where clients that can go on with an upload send it."""
 
 
-async def receive_form(request: Request, file: Arriving, check: Check) -> str:
-    """As `receive`, of a form alone, with nothing written before `check` has seen the fields that precede the file."""
-    form = UploadForm(request.headers.get("content-type", ""), _acceptable(request, file), check)
-    with _breaking_off_explained():
-        return await _form(request, file, form)
+class Arrivals:
+    """The hooks. Async, because each waits for the database."""
+
+    def __init__(self, database: Database, sessions: Sessions, news: News, *, quota_mb: int | None) -> None:
+        """An account may have `quota_mb` MiB in files and unfinished uploads; None: as many as find room."""
+        self._database = database
+        self._sessions = sessions
+        self._news = news
+        self._quota_bytes = None if quota_mb is None else quota_mb << 20
+
+    async def authorise(self, scope: Scope) -> str:
+        """The account that sends a request. It is asked before the first byte, and again before a file is whole."""
+        set_action("file.upload")
+        account = await account_of(Request(scope), self._database, self._sessions)
+        return account.name
+
+    async def quota(self, owner: str) -> uploads.Room:
+        """What an account has left beside its files."""
+        if self._quota_bytes is None:
+            return uploads.Room()
+        used = await self._database.read(_used, owner)
+        return uploads.Room(owner_bytes=max(0, self._quota_bytes - used))
+
+    async def finished(self, whole: uploads.Whole) -> str:
+        """Let everybody see the file; its ID."""
+        file_id = await self._database.write(_add, whole)
+        self._news.set()
+        return file_id
 
 
-async def _form(request: Request, file: Arriving, form: UploadForm) -> str:
-    async for chunk in request.stream():
-        for piece in form.feed(chunk):
-            await file.write(piece)
-    return form.finish()
+# -- what happens in the database --
 
 
-async def _body(request: Request, file: Arriving, name: str | None) -> str:
-    name = name or name_in(request.headers.get("content-disposition", ""))
-    if not name:
-        raise Invalid("The file has no name: send `?name=` or a Content-Disposition with a filename.")
-    async for chunk in request.stream():
-        await file.write(chunk)
-    return name
+def _used(session: Session, owner: str) -> int:
+    mine = select(func.coalesce(func.sum(File.size), 0)).join(Account).where(Account.name == owner)
+    return session.scalar(mine) or 0
 
 
-def _acceptable(request: Request, file: Arriving) -> int | None:
-    """The length that the request declares. Raises TooLarge, UnsupportedMedia."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMedia("Send the body without a Content-Encoding; a compressed file is stored as it is.")
-    declared = request.headers.get("content-length", "")
-    length = int(declared) if declared.isascii() and declared.isdigit() else None
-    if length is not None and length > file.limit + _FORM_ROOM:
-        raise TooLarge(f"Files of at most {file.limit} bytes are taken.")
-    return length
+def _add(session: Session, whole: uploads.Whole) -> str:
+    """Add the file, with what is noted of it. Done twice, after a crash in between, it does no harm."""
+    upload = whole.upload
+    if session.scalar(select(File.no).where(File.id == upload.id)) is not None:
+        return upload.id
+    account = accounts.named(session, upload.owner)
+    if account is None:
+        raise NotFound("There is no such account any more.")
+    request = current()
+    file = File(
+        id=upload.id,
+        account_no=account.no,
+        name=uploads.kept_name(upload.name or ""),
+        size=whole.size,
+        sha256=whole.sha256,
+        created=now(),
+        request_id=request and request.id,  # so that what happens to the file later is found under it too
+    )
+    session.add(file)
+    note(session, account, "file.upload", file)
+    return file.id
 
 
-@contextmanager
-def _breaking_off_explained() -> Generator[None]:
-    try:
-        yield
-    except ClientDisconnect as error:
-        raise BadRequest("The upload broke off before its end.") from error
+def known(session: Session, ids: Iterable[str]) -> set[str]:
+    """Which of these are IDs of files, or of files that are being removed."""
+    wanted = set(ids)
+    files = session.scalars(select(File.id).where(File.id.in_(wanted)))
+    doomed = session.scalars(select(Removal.file_id).where(Removal.file_id.in_(wanted)))
+    return set(files) | set(doomed)

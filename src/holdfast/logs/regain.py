@@ -13,7 +13,7 @@ def writes_to_console(handler: logging.Handler) -> bool:
     if behind:
         return any(writes_to_console(other) for other in behind)
     stream: object = getattr(handler, "stream", None) or getattr(getattr(handler, "console", None), "file", None)
-    return stream is not None and stream in {sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__}
+    return stream is not None and any(stream is end for end in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__))
 
 
 def regain(ours: logging.Handler, level: str, silenced: tuple[str, ...]) -> None:

@@ -32,13 +32,13 @@ async def open_shop(request: Request, call_next):
     return response
 
 
-@items.api_route("/{id}", methods=["GET", "HEAD"])
+@items.api_route("/{item_id}", methods=["GET", "HEAD"])
 async def item(item_id: str, request: Request):
     shelf.log.info("item read", extra={"item": item_id})
     return {"id": item_id, "opened": request.state.opened}
 
 
-@items.put("/{id}")
+@items.put("/{item_id}")
 async def put_item(item_id: str, item: Item):
     return {"id": item_id, "name": item.name}
 

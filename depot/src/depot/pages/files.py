@@ -1,22 +1,23 @@
 """The pages of files: all, one, sending without a script, deleting."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
+from starlette.types import Scope
 
 from depot import csrf, files
 from depot.answers import FileOut
 from depot.auth import Member
+from depot.credentials import browser_of
+from depot.errors import SignInNeeded
 from depot.models import Account
 from depot.pages.fields import checked_fields
 from depot.pages.rendering import see_other
-from depot.resources import Chosen, Db, Look, Store, Work
+from depot.resources import Chosen, Db, Incoming, Look, Signed, Work
 from depot.sessions import SignedIn
-from depot.uploads import receive_form
-from holdfast import NotFound, set_action
+from holdfast import NotFound, UnsupportedMedia, set_action, uploads
 
 _A_PAGE = 25
 
@@ -59,18 +60,26 @@ def _name(session: Session, account: Account, file_id: str) -> str | None:
 
 
 @router.post("")
-async def upload(request: Request, member: Member, database: Db, blobs: Store, work: Work) -> Response:
-    """Send a file by a plain form. It is the API's way with another answer."""
+async def upload(request: Request, member: Member, database: Db, incoming: Incoming, sessions: Signed) -> Response:
+    """Send files by a plain form. It is the API's way with another answer."""
     set_action("file.upload")
-    file = await files.store(
-        partial(receive_form, request, check=partial(_check, member)), member.account, database, blobs
-    )
-    work.wake()
-    return see_other(request, f"/files?sent={file.id}")
+
+    async def authorise(_: Scope) -> str:
+        found = await browser_of(request, sessions)
+        if found is None:
+            raise SignInNeeded("")
+        return found.account.name
+
+    taken = await incoming.take(request.scope, request.receive, authorise=authorise, check=partial(_check, member))
+    sent = await files.arrived(database, member.account, taken)
+    return see_other(request, f"/files?sent={sent[0].id}" if len(sent) == 1 else "/files")
 
 
-def _check(member: SignedIn, before: Mapping[str, str]) -> None:
-    csrf.check_token(member.cookie, before.get(csrf.FIELD))
+def _check(member: SignedIn, offered: uploads.Offered) -> None:
+    if offered.field is None:
+        raise UnsupportedMedia("Send the form as multipart/form-data.")
+    csrf.check_token(member.cookie, offered.fields.get(csrf.FIELD))
+    files.check(offered)
 
 
 @router.get("/{file_id}")
@@ -87,5 +96,5 @@ async def delete(request: Request, file_id: str, member: Member, database: Db, w
     set_action("file.delete")
     await checked_fields(request, member)
     await database.write(files.delete, member.account, file_id)
-    work.wake()
+    work.set()
     return see_other(request, "/files")

@@ -15,7 +15,8 @@ from fastapi import APIRouter, Request, Response
 
 from depot import csrf
 from depot.accounts import LONGEST_NAME
-from depot.auth import COOKIE, Member, Visitor
+from depot.auth import Member, Visitor
+from depot.credentials import COOKIE
 from depot.errors import ForeignRequest, SignInNeeded
 from depot.pages import agents
 from depot.pages.destinations import granted

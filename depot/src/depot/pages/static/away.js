@@ -5,6 +5,7 @@ import { renew } from "./calls.js";
 const NOTICE = document.getElementById("away");
 const SAYS = {
   "signed-out": ["You are signed out.", "Sign in again in a new tab, then come back to this one: it goes on where it was."],
+  "somebody-else": ["Somebody else is signed in now.", "Load this page again. What was being sent waits for whoever began it."],
   unreachable: ["The depot cannot be reached.", "This page tries again by itself. Nothing here is lost."],
 };
 
@@ -18,10 +19,10 @@ export function onReturn(action) {
 
 /** Whether someone has to sign in before anything can go on. */
 export function signedOut() {
-  return shown === "signed-out";
+  return shown === "signed-out" || shown === "somebody-else";
 }
 
-/** Show why nothing goes on: "signed-out", "unreachable", or null when all is well. */
+/** Show why nothing goes on: "signed-out", "somebody-else", "unreachable", or null when all is well. */
 export function away(why) {
   if (why === shown) return;
   shown = why;
@@ -43,7 +44,10 @@ function signIn() {
 }
 
 async function tryAgain() {
-  if (!signedOut() || !(await renew()) || !signedOut()) return;
+  if (!signedOut()) return;
+  const outcome = await renew();
+  if (outcome === "somebody-else") away(outcome);
+  if (outcome !== "done" || !signedOut()) return;
   away(null);
   back();
 }

@@ -24,20 +24,36 @@ export async function look(path) {
 
 /** A fresh copy of this page, or null where it cannot be had: nobody is signed in, or nobody answers. */
 export async function thisPage() {
+  return (await copied()).page ?? null;
+}
+
+/** `{ is: "found", page }`    `{ is: "signed-out" }`    `{ is: "unreachable" }` */
+async function copied() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (!answer.ok || new URL(answer.url).pathname !== location.pathname) return null;
-    return new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!answer.ok) return { is: "unreachable" };
+    if (new URL(answer.url).pathname !== location.pathname) return { is: "signed-out" };
+    return { is: "found", page: new DOMParser().parseFromString(await answer.text(), "text/html") };
   } catch {
-    return null;
+    return { is: "unreachable" };
   }
 }
 
-/** Take the token anew, which another session brings; whether there is one. */
+/**
+ * Take the token anew, which another session brings. The outcome is one of
+ *   "done"    "signed-out"    "somebody-else": the session is another account's    "unreachable"
+ */
 export async function renew() {
-  const token = (await thisPage())?.querySelector(META).content;
-  if (!token) return false;
+  const { is, page } = await copied();
+  if (is !== "found") return is;
+  if (account(page) !== account(document)) return "somebody-else";
+  const token = page.querySelector(META).content;
   document.querySelector(META).content = token;
   for (const field of document.querySelectorAll('input[name="csrf"]')) field.value = token;
-  return true;
+  return "done";
+}
+
+/** Whose page it is. */
+export function account(page) {
+  return page.querySelector('meta[name="account"]')?.content ?? "";
 }

@@ -2,9 +2,10 @@
 
 import { onReturn } from "./away.js";
 import { dropped } from "./drop.js";
+import { anyFile, offer, resumable } from "./left.js";
 import { follow } from "./live.js";
 import { when } from "./times.js";
-import { act, add, goOn, prepare, unfinished } from "./uploads.js";
+import { act, add, comeBack, prepare, unfinished } from "./uploads.js";
 import { number, plural, size } from "./words.js";
 
 const FORM = document.getElementById("send");
@@ -85,6 +86,10 @@ function speak() {
 
 // -- sending --
 
+async function send(files) {
+  add(await resumable(files));
+}
+
 function enhance() {
   FORM.dataset.live = "";
   FORM.querySelector(".button").hidden = true;
@@ -97,19 +102,25 @@ function enhance() {
 prepare({ bytes: Number(FORM.dataset.maxBytes), words: FORM.dataset.most }, arrived, say);
 enhance();
 INPUT.addEventListener("change", () => {
-  add([...INPUT.files]);
+  send([...INPUT.files]);
   INPUT.value = "";
 });
-dropped(add);
+INPUT.addEventListener("click", anyFile);
+INPUT.addEventListener("cancel", anyFile);
+dropped(send);
+offer({ arrived, say, choose: () => INPUT.click() });
 document.getElementById("queue").addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (button) act(button.dataset.do, Number(button.closest("li")?.dataset.key));
 });
 onReturn(() => {
-  goOn();
+  comeBack();
   wake();
 });
-window.addEventListener("online", goOn);
+window.addEventListener("online", comeBack);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) comeBack();
+});
 window.addEventListener("beforeunload", (event) => {
   if (unfinished()) event.preventDefault();
 });

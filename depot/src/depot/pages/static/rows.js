@@ -1,6 +1,7 @@
 /** The lines of the queue, and the sum above them. Everything that comes from outside is set as text. */
 
-import { busy, rate, shown, totals } from "./queue.js";
+import { signedOut } from "./away.js";
+import { busy, isOpen, rate, shown, totals } from "./queue.js";
 import { left, plural, size } from "./words.js";
 
 const SECTION = document.getElementById("queue");
@@ -47,23 +48,45 @@ export function showOne(item) {
   note.textContent = NOTES[item.state](item);
   if (line.dataset.state === item.state) return;
   line.dataset.state = item.state;
-  const open = item.state === "waiting" || item.state === "sending";
-  for (const button of line.querySelectorAll("button")) button.hidden = (button.dataset.do === "cancel") !== open;
+  showButtons(line, item);
   why.hidden = item.state !== "failed";
   if (item.state === "failed") explain(why, item.problem);
 }
 
+function showButtons(line, item) {
+  const wanted = { broken: ["now", "cancel"] }[item.state] ?? (isOpen(item) ? ["cancel"] : ["retry", "drop"]);
+  const buttons = [...line.querySelectorAll("button")];
+  const focused = line.contains(document.activeElement);
+  for (const button of buttons) button.hidden = !wanted.includes(button.dataset.do);
+  if (focused && document.activeElement.hidden) buttons.find((button) => !button.hidden).focus();
+}
+
 const NOTES = {
-  waiting: (item) => `${size(item.file.size)}, waiting for its turn`,
+  waiting: (item) => {
+    if (signedOut()) return `${far(item)}, waiting until you have signed in`;
+    return `${far(item)}, ${item.lost ? LOST : "waiting for its turn"}`;
+  },
+  asking: (item) => (item.path === null ? size(item.file.size) : `${far(item)}, continuing`),
   sending: (item) => {
     if (item.sent >= item.file.size) return `${size(item.file.size)} sent, being stored`;
     const speed = rate(item);
     const rest = speed > 0 ? [`${size(speed)}/s`, left((item.file.size - item.sent) / speed)] : [];
-    return [`${size(item.sent)} of ${size(item.file.size)}`, ...rest].join(", ");
+    if (item.from > 0) rest.push(`continued at ${size(item.from)}`);
+    return [`${size(item.sent)} of ${size(item.file.size)}`, ...rest, ...(item.lost ? [LOST] : [])].join(", ");
+  },
+  broken: (item) => {
+    if (!navigator.onLine) return `${far(item)}, waiting for the network`;
+    const seconds = Math.max(1, Math.ceil((item.again - Date.now()) / 1000));
+    return `${far(item)}, the depot ${item.crowded ? "is busy" : "does not answer"}; next try in ${seconds} s`;
   },
   failed: () => "",
   cancelled: () => "Cancelled. Nothing of it was kept.",
 };
+const LOST = "sent anew, for the depot had given up what was there";
+
+function far(item) {
+  return item.sent > 0 ? `${size(item.sent)} of ${size(item.file.size)}` : size(item.file.size);
+}
 
 function explain(why, problem) {
   for (const name of ["title", "detail", "advice"]) part(why, name).textContent = problem[name] ?? "";
@@ -76,6 +99,7 @@ export function showSum(items) {
   const all = totals(items);
   const said = [`${all.stored} of ${plural(all.all, "file", "files")} sent`, `${size(all.sent)} of ${size(all.bytes)}`];
   if (all.rate > 0) said.push(`${size(all.rate)}/s`, left((all.bytes - all.sent) / all.rate));
+  if (all.stuck) said.push(navigator.onLine ? "waiting for the depot" : "waiting for the network");
   if (all.failed > 0) said.push(`${all.failed} failed`);
   part(SECTION, "sum").textContent = said.join(" · ");
   part(SECTION, "bar").value = all.bytes ? all.sent / all.bytes : 0;

@@ -1,0 +1,1 @@
+"""Uploads that lose nothing: several dialects, one engine. Keeps *durable* and *bounded*."""
