@@ -138,22 +138,20 @@ class Network:
         """Let uploads have no more than this."""
         self._emulate(bytes_a_second)
 
-    def cut(self) -> None:
-        """Take it away, also from requests that are under way, and let the browser know."""
-        self._emulate(0, offline=True)
-
     def free(self) -> None:
         """Give it back, without a limit."""
         self._emulate(-1)
 
-    def _emulate(self, upload: int, *, offline: bool = False) -> None:
-        limits = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload}
+    def _emulate(self, upload: int) -> None:
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": upload}
         self._session.send("Network.emulateNetworkConditions", limits)
 
 
 class Line:
-    """A way to a depot, which can be slow, and cut. What Chromium does for that to requests under way is not the same:
-    they arrive, and only seem not to."""
+    """A way to a depot, which can be slow, and cut.
+
+    Chromium's own offline mode cuts no request that is under way: it fails for the page, and arrives all the same.
+    """
 
     def __init__(self, port: int, bytes_a_second: int) -> None:
         """The way to `port` of this machine. Connections bring no more than so many bytes there."""

@@ -16,7 +16,6 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from depot import contents, flat_files, ranges
-from depot.background import News
 from depot.database import Database
 from depot.leases import Leases
 from depot.migrations import migrate
@@ -174,7 +173,7 @@ def test_a_lease_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
 
 async def test_a_file_that_is_finished_twice_is_there_once(database: Database) -> None:
     await database.write(add_account, "ann")
-    arrivals = Arrivals(database, Sessions(database, SessionSettings()), News(), quota_mb=1)
+    arrivals = Arrivals(database, Sessions(database, SessionSettings()), quota_mb=1)
     upload = uploads.Upload(ID, "ann", 0.0, 0.0, name="a\0b.csv")
     whole = uploads.Whole(upload, 300_000, "0" * 64, "text/csv", uploads.Verdict.NOT_SCANNED)
     assert [await arrivals.finished(whole) for _ in range(3)] == [ID] * 3

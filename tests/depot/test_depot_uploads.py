@@ -168,7 +168,10 @@ def test_names_are_data_also_where_uploads_go_on(depot) -> None:
 
 def test_a_file_that_is_deleted_is_gone_wherever_it_came_in(depot) -> None:
     location = begin(depot.http, 5, "x.txt")
-    file_id = append(depot.http, location, 0, b"hello").headers["holdfast-file-id"]
+    done = append(depot.http, location, 0, b"hello")
+    line = depot.running.request_line(done.headers["x-request-id"])
+    assert (line["route"], line["action"], line["actor"]) == ("/api/uploads/{upload_id}", "file.upload", depot.name)
+    file_id = done.headers["holdfast-file-id"]
     depot.read(file_id)
     assert depot.http.delete(f"/api/files/{file_id}").status_code == 204
     wait_until(lambda: file_id not in depot.stored(), "the content removed")

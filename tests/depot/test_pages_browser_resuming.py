@@ -251,3 +251,25 @@ def test_what_one_tab_sends_no_other_takes_until_it_is_closed(depot, page, tmp_p
     expect(other.locator("#left")).to_be_hidden()
     assert remembered(other) == []
     assert depot.http.get("/api/files").json()["items"] == []
+
+
+def take_over(depot: Depot, address: str) -> int:
+    """Go on with an upload from elsewhere, with nothing to add; the status of the answer."""
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Offset": str(safe(depot, address))}
+    headers["Content-Type"] = "application/offset+octet-stream"
+    return depot.http.patch(address, headers=headers, content=b"").status_code
+
+
+def test_what_another_browser_takes_over_is_left_to_it_until_somebody_says_otherwise(depot, page, tmp_path):
+    digest = made(tmp_path / "taken.bin", 12 * MEGABYTE)
+    network = Network(page)
+    network.slow(4 * MEGABYTE)
+    send(page, tmp_path / "taken.bin")
+    under_way(page, "taken.bin", 0.2)
+    (address,) = addresses(page)
+    wait_until(lambda: take_over(depot, address) == 204, "taken over")
+    expect(queued(page, "taken.bin").locator(".why")).to_contain_text("It goes on elsewhere")
+    network.free()
+    queued(page, "taken.bin").get_by_role("button", name="Try again").click()
+    expect(listed(page, "taken.bin")).to_contain_text("12 MB")
+    assert kept(depot)["sha256"] == digest

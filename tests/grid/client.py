@@ -149,7 +149,7 @@ class Connection:
             pass
         return self.ended and not self.buffer
 
-    def quiet(self, seconds: float = 0.2) -> bool:
+    def quiet(self, seconds: float) -> bool:
         """Whether nothing more comes for a while."""
         return not self.buffer and not select.select([self.socket], [], [], seconds)[0]
 

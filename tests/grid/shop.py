@@ -151,6 +151,7 @@ def opened(
     port = free_port()
     env = {key: value for key, value in os.environ.items() if not key.startswith(("HOLDFAST_", "SHOP_"))}
     env |= {"PYTHONUNBUFFERED": "1", "HOLDFAST_DRAIN_DELAY_S": "0", **environ}
+    env |= {"SHOP_PLAIN": "1"} if server == "uvicorn" else {}
     running = Running(command(server, app or f"{framework}_app:app", port, *arguments), APPS, env, port)
     shop = Shop(framework, server, running)
     try:

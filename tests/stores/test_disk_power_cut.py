@@ -17,6 +17,7 @@ import pytest
 from power_cut import PowerCut, SmallDisk
 
 from holdfast.errors import HoldfastError, InsufficientStorage, NotFound, Unavailable
+from holdfast.stores import disk_part
 from holdfast.stores.blobs import Saved
 from holdfast.stores.disk import Disk
 
@@ -25,6 +26,12 @@ NEW = Saved(0, "")
 LIVES = 6
 MAKING = 262
 """So many calls it takes to make the folders."""
+
+
+@pytest.fixture(autouse=True)
+def early_syncs(monkeypatch) -> None:
+    """Small uploads, too, are brought onto the disk before anybody asks."""
+    monkeypatch.setattr(disk_part, "_FLUSH", 1500)
 
 
 @dataclass

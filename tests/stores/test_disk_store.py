@@ -12,6 +12,7 @@ import disk_child
 import pytest
 
 from holdfast.errors import InsufficientStorage, Unavailable
+from holdfast.stores import disk_part
 from holdfast.stores.blobs import Saved
 from holdfast.stores.disk import Disk
 from holdfast.stores.disk_files import SYSTEM
@@ -182,7 +183,8 @@ async def test_an_error_is_explained_and_what_was_saved_stays(tmp_path, call, nu
         async with store.opened(upload_id, NEW) as part:
             await part.write([b"a" * 1000])
             saved = await part.sync()
-            await part.write([b"b" * 1000])
+            await part.write([b"c" * 1000])
+            await part.sync()  # and the ledger never heard of it
         files._before[call] = failing_once(number)
         with pytest.raises(kind) as refused:
             async with store.opened(upload_id, saved) as part:
@@ -216,6 +218,26 @@ async def test_a_file_whose_sync_has_failed_is_not_synced_again(tmp_path):
                 with pytest.raises(Unavailable):
                     await again
         assert len(synced) == 1
+
+
+async def test_much_is_brought_onto_the_disk_before_anybody_asks_and_a_failure_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(disk_part, "_FLUSH", 50_000)
+    left: list[int] = []
+
+    def sync(_: int) -> None:
+        left.append(1)
+        if len(left) == 3:
+            raise OSError(errno.EIO, "failed")
+
+    async with Disk(tmp_path, files=Meddling(sync=sync)) as store:
+        async with store.opened(secrets.token_hex(16), NEW) as part:
+            with pytest.raises(Unavailable):
+                for _ in range(10_000):
+                    await part.write([b"a" * 10_000])
+                    await asyncio.sleep(0)
+            with pytest.raises(Unavailable):
+                await part.sync()
+    assert len(left) == 3
 
 
 async def test_of_many_that_are_synced_at_once_only_the_one_that_fails_is_told(tmp_path):

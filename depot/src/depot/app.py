@@ -12,6 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from depot import files, reports
+from depot.background import News
 from depot.errors import SignInNeeded
 from depot.pages import sign_in
 from depot.pages.router import router as pages
@@ -31,10 +32,16 @@ async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
 class Resumable:
     """Uploads that can be gone on with: an application of its own, which is open among the resources."""
 
+    def __init__(self, path: str) -> None:
+        """`path` is the route, as log and metrics tell of it."""
+        self._path = path
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        scope["path_template"] = self._path
         incoming = await resources.get(uploads.Uploads)
         await incoming(scope, receive, send)
+        (await resources.get(News)).set()
 
 
 def create_app() -> FastAPI:
@@ -43,7 +50,7 @@ def create_app() -> FastAPI:
     app.include_router(files.router)
     app.include_router(reports.router)
     app.include_router(pages)
-    app.router.routes.extend(Route(path, Resumable()) for path in (AT, f"{AT}/{{upload_id}}"))
+    app.router.routes.extend(Route(path, Resumable(path)) for path in (AT, f"{AT}/{{upload_id}}"))
     app.add_exception_handler(SignInNeeded, sign_in.needed)
     problem_details(app)
     return app

@@ -32,6 +32,10 @@ logger = logging.getLogger(__name__)
 class News(asyncio.Event):
     """Set when there is something to do. Other processes find it by themselves within a second."""
 
+    async def spread(self) -> None:
+        """As `set`, for what is done once an answer has been sent: the client comes first."""
+        self.set()
+
 
 class Background:
     """The tasks of one process, as long as the block of `running`."""

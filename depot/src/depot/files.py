@@ -7,7 +7,7 @@ database is a plain function of a session, below the handler that calls it.
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -50,10 +50,13 @@ async def upload(
     account: Sender,
     database: Db,
     incoming: Incoming,
+    work: Work,
+    afterwards: BackgroundTasks,
     name: Annotated[str | None, Query(min_length=1, description="The file's name, where the body is the file.")] = None,
 ) -> FileOut | FileList:
     """Store the file and answer when it is safe. CSV and NDJSON are then read in the background."""
     taken = await incoming.take(request.scope, request.receive, name=name, check=check)
+    afterwards.add_task(work.spread)
     files = [FileOut.sent(file) for file in await arrived(database, account, taken)]
     return files[0] if len(files) == 1 else FileList(items=files, next=None)
 

@@ -120,10 +120,9 @@ async def incoming(
     blobs: uploads.Blobs,
     database: Database,
     sessions: Sessions,
-    news: News,
 ) -> AsyncGenerator[uploads.Uploads]:
     """Where files come in. As long as it is open, so is the store of their bytes."""
-    hooks = Arrivals(database, sessions, news, quota_mb=store.quota_mb)
+    hooks = Arrivals(database, sessions, quota_mb=store.quota_mb)
     taking = settings.load(uploads.UploadSettings)
     opened = uploads.Uploads(
         blobs=blobs,

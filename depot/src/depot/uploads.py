@@ -13,7 +13,6 @@ from starlette.types import Scope
 
 from depot import accounts
 from depot.activity import note
-from depot.background import News
 from depot.credentials import account_of
 from depot.database import Database
 from depot.models import Account, File, Removal, now
@@ -27,11 +26,10 @@ AT: Final = "/api/uploads"
 class Arrivals:
     """The hooks. Async, because each waits for the database."""
 
-    def __init__(self, database: Database, sessions: Sessions, news: News, *, quota_mb: int | None) -> None:
+    def __init__(self, database: Database, sessions: Sessions, *, quota_mb: int | None) -> None:
         """An account may have `quota_mb` MiB in files and unfinished uploads; None: as many as find room."""
         self._database = database
         self._sessions = sessions
-        self._news = news
         self._quota_bytes = None if quota_mb is None else quota_mb << 20
 
     async def authorise(self, scope: Scope) -> str:
@@ -49,9 +47,7 @@ class Arrivals:
 
     async def finished(self, whole: uploads.Whole) -> str:
         """Let everybody see the file; its ID."""
-        file_id = await self._database.write(_add, whole)
-        self._news.set()
-        return file_id
+        return await self._database.write(_add, whole)
 
 
 # -- what happens in the database --

@@ -9,6 +9,7 @@ before, which throws away what the system believes of those bytes, and they are 
 import asyncio
 import errno
 import logging
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
@@ -23,6 +24,8 @@ T = TypeVar("T")
 _LOG = logging.getLogger("holdfast.uploads")
 _MOST: Final = 1 << 20
 """So many bytes wait to be written before whoever brings more has to wait too."""
+_FLUSH: Final = 16 << 20
+"""So much is written before it is brought onto the disk without anybody asking."""
 _PIECE: Final = 1 << 20
 _COPY: Final = 32 << 20
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -62,10 +65,14 @@ class DiskPart:
         self._saved = saved.offset
         self._written = saved.offset
         self._taken = saved.offset
+        self._flushed = saved.offset
         self._named = saved.offset > 0  # the first sync also brings the name onto the disk
         self._whole = whole
+        self._loop = asyncio.get_running_loop()
+        self._guard = threading.Lock()  # of the queue, and of whether a thread is at it
         self._queue: list[bytes] = []
         self._writing = False
+        self._waiting = 0
         self._syncing = False
         self._synced_here = False
         self._busy = 0
@@ -83,22 +90,19 @@ class DiskPart:
         self._go_on()
         if self._whole:
             raise UploadGone("This upload has ended.")
-        self._queue += [piece for piece in pieces if piece]
         self._taken += sum(map(len, pieces))
-        self._write_behind()
+        self._write_behind([piece for piece in pieces if piece])
+        if self._written - self._flushed >= _FLUSH and not self._syncing:
+            self._sync()  # it saves nothing yet, but leaves less to be done when something is to be saved
         await self._until(lambda: self._taken - self._written < _MOST)
 
     async def sync(self) -> Saved:
         """Make safe what was taken so far."""
         self._go_on()
         target = self._taken
-        # One at a time: of two, one might be told of a failure that the other only shares.
         await self._until(lambda: self._written >= target and not self._syncing)
         if target > self._saved:
-            self._syncing = True
-            future = self._started(self._threads.sync(self._file))
-            future.add_done_callback(self._synced)
-            await self._done(future)
+            await self._done(self._sync())
         if not self._named:
             await self._done(asyncio.ensure_future(self._threads.sync_folder(self._places.part.parent)))
             self._named = True
@@ -139,7 +143,7 @@ class DiskPart:
     async def close(self, why: BaseException) -> None:
         """Write no more, and let go of the file once no thread uses it. Whoever goes on is told `why`."""
         self._ended = self._ended or why
-        self._queue.clear()
+        self._stop_writing()
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
@@ -152,17 +156,25 @@ class DiskPart:
 
     # -- in threads --
 
-    def _write(self, pieces: Sequence[bytes], offset: int) -> int:
-        """Write all of `pieces`; how many bytes they were."""
-        size = sum(map(len, pieces))
-        end = offset + size
-        while offset < end:
-            done = self._files.write(self._file, pieces, offset)
+    def _drain(self) -> None:
+        """Write what there is, and what comes meanwhile."""
+        while True:
+            with self._guard:
+                pieces, self._queue = self._queue, []
+                if not pieces:
+                    self._writing = False
+                    return
+            self._write(pieces)
+            if self._waiting:
+                self._loop.call_soon_threadsafe(self._moved.set)
+
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        while pieces:
+            done = self._files.write(self._file, pieces, self._written)
             if not done:
                 raise OSError(errno.EIO, "nothing was written")
-            offset += done
+            self._written += done
             pieces = behind(pieces, done)
-        return size
 
     def _add(self, paths: Sequence[Path], size: int) -> None:
         source = first(self._files, paths)
@@ -194,19 +206,25 @@ class DiskPart:
         if self._ended is not None:
             raise self._ended
 
-    def _write_behind(self) -> None:
-        if self._writing or not self._queue:
-            return
-        pieces, self._queue = self._queue, []
-        self._writing = True
-        future = self._started(self._threads.start(self._write, pieces, self._written))
-        future.add_done_callback(self._wrote)
+    def _write_behind(self, pieces: Sequence[bytes]) -> None:
+        with self._guard:
+            self._queue += pieces
+            begin = bool(self._queue) and not self._writing
+            self._writing = self._writing or begin
+        if begin:
+            self._started(self._threads.start(self._drain))
 
-    def _wrote(self, done: "asyncio.Future[int]") -> None:
-        self._writing = False
-        if self._ended is None and not done.cancelled() and done.exception() is None:
-            self._written += done.result()
-            self._write_behind()
+    def _stop_writing(self) -> None:
+        with self._guard:
+            self._queue = []
+
+    def _sync(self) -> "asyncio.Future[None]":
+        """Sync the file. Of two at a time, one might be told of a failure that is the other's too: so one at a time."""
+        self._syncing = True
+        self._flushed = self._written
+        future = self._started(self._threads.sync(self._file))
+        future.add_done_callback(self._synced)
+        return future
 
     def _synced(self, _done: "asyncio.Future[None]") -> None:
         self._syncing = False
@@ -224,7 +242,7 @@ class DiskPart:
         error = None if done.cancelled() else done.exception()
         if error is not None and self._ended is None:
             self._ended = explained(error)
-            self._queue.clear()
+            self._stop_writing()
         self._moved.set()
 
     async def _run(self, function: Callable[..., T], *args: object) -> T:
@@ -239,10 +257,14 @@ class DiskPart:
             raise explained(error) from error
 
     async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds() or self._ended is not None:
-            self._go_on()
-            self._moved.clear()
-            await self._moved.wait()
+        self._waiting += 1
+        try:
+            while not holds() or self._ended is not None:
+                self._go_on()
+                self._moved.clear()
+                await self._moved.wait()
+        finally:
+            self._waiting -= 1
 
 
 def first(files: Files, paths: Sequence[Path], how: How = "read") -> int | None:

@@ -97,7 +97,7 @@ class S3:
 
     async def _has_parts(self, keys: Keys, state: State) -> bool:
         try:
-            return not state.upload or bool(await self._bucket.parts(keys.whole, state.upload, most=1))
+            return not state.runs or bool(await self._bucket.parts(keys.whole, state.upload, most=1))
         except Missing:
             return False
 

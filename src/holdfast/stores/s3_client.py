@@ -199,8 +199,8 @@ class Bucket:
         asked: dict[str, object] = {"UploadId": upload, "MaxParts": most or 1000}
         while True:
             answer = await self._called("list_parts", key, asked)
-            for part in answer.get("Parts", ()):
-                found.append(SentPart(int(part["PartNumber"]), str(part["ETag"]), int(part["Size"])))
+            listed = answer.get("Parts", ())
+            found += [SentPart(int(part["PartNumber"]), str(part["ETag"]), int(part["Size"])) for part in listed]
             if most or not answer.get("IsTruncated"):
                 return found
             asked["PartNumberMarker"] = answer["NextPartNumberMarker"]

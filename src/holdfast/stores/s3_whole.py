@@ -25,7 +25,7 @@ async def put_together(bucket: Bucket, keys: Keys, state: State, tail: Sequence[
 
     Raises Missing where parts are not there, or the whole upload is not; then somebody else may have done it.
     """
-    if not state.upload:
+    if not state.runs:
         await _made(bucket, keys, tail)
         return
     sent = {part.number: part for part in await bucket.parts(keys.whole, state.upload)}

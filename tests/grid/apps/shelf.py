@@ -50,17 +50,28 @@ _releases: dict[str, asyncio.Event] = {}
 _met: list[str] = []
 
 
+def say(text: str) -> None:
+    """Say something of the shop itself: in the log or, with SHOP_PLAIN, at once on standard error.
+
+    Litestar's own logging writes from a thread, which uvicorn does not wait for.
+    """
+    if os.environ.get("SHOP_PLAIN"):
+        os.write(2, f"{text}\n".encode())
+    else:
+        log.warning(text)
+
+
 def opened() -> str:
     """What the start leaves in the state."""
     if os.environ.get("SHOP_START") == "fails":
         raise RuntimeError("the shelves are missing")
-    log.warning("the shop is open")
+    say("the shop is open")
     return "by the first light"
 
 
 def closed() -> None:
     """The end of the shop."""
-    log.warning("the shop is closed")
+    say("the shop is closed")
     if os.environ.get("SHOP_STOP") == "fails":
         raise RuntimeError("the door is stuck")
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.types import Scope
 
@@ -60,7 +60,15 @@ def _name(session: Session, account: Account, file_id: str) -> str | None:
 
 
 @router.post("")
-async def upload(request: Request, member: Member, database: Db, incoming: Incoming, sessions: Signed) -> Response:
+async def upload(
+    request: Request,
+    member: Member,
+    database: Db,
+    incoming: Incoming,
+    sessions: Signed,
+    work: Work,
+    afterwards: BackgroundTasks,
+) -> Response:
     """Send files by a plain form. It is the API's way with another answer."""
     set_action("file.upload")
 
@@ -71,6 +79,7 @@ async def upload(request: Request, member: Member, database: Db, incoming: Incom
         return found.account.name
 
     taken = await incoming.take(request.scope, request.receive, authorise=authorise, check=partial(_check, member))
+    afterwards.add_task(work.spread)
     sent = await files.arrived(database, member.account, taken)
     return see_other(request, f"/files?sent={sent[0].id}" if len(sent) == 1 else "/files")
 

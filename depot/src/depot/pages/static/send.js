@@ -131,7 +131,7 @@ async function stored(id) {
 }
 
 function contested(problem) {
-  const elsewhere = problem.code === "evicted";
+  const elsewhere = problem.type?.endsWith(":evicted");
   return elsewhere ? { is: "refused", problem: ELSEWHERE, over: false } : { is: "broken", wait: 0 };
 }
 
