@@ -175,14 +175,12 @@ def seaweed() -> Generator[str]:
     """A SeaweedFS of its own; yields its address."""
     binary = Path(sys.executable).parent / "weed"
     folder = tempfile.mkdtemp(prefix="bench-s3-")
-    ports: list[str] = []
-    port = free_port()
-    for role in ("master", "volume", "filer"):
-        ports += [f"-{role}.port={free_port()}", f"-{role}.port.grpc={free_port()}"]
+    roles = ("s3", "master", "volume", "filer", "admin")
+    ports = {f"-{role}.port{kind}": free_port() for role in roles for kind in ("", ".grpc")}
+    port = ports["-s3.port"]
     command = [str(binary), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"]
-    command += [f"-s3.port={port}", f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0", *ports]
-    command += [f"-admin.port={free_port()}", f"-admin.port.grpc={free_port()}"]
-    command += ["-webdav=false", "-admin.ui=false", "-master.telemetry=false"]
+    command += [f"{name}={number}" for name, number in ports.items()]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false", "-master.telemetry=false"]
     environ = {**os.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
     with subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -192,6 +190,9 @@ def seaweed() -> Generator[str]:
             process.kill()
             process.wait()
             shutil.rmtree(folder, ignore_errors=True)
+            for number in ports.values():
+                for path in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{number}.sock"):
+                    path.unlink(missing_ok=True)
 
 
 def wait_for(url: str) -> None:

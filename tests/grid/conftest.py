@@ -23,7 +23,7 @@ class Street:
         return self._shop
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def street():
     with contextlib.ExitStack() as stack:
         yield Street(stack)

@@ -1,4 +1,7 @@
-"""Real S3 servers, from wheels: SeaweedFS, and rclone as a second one that has fewer of S3's conditions."""
+"""Real S3 servers, from wheels: SeaweedFS, and rclone as a second one.
+
+rclone ignores conditions (If-None-Match), and makes empty parts where it is to copy them.
+"""
 
 import contextlib
 import os
@@ -26,10 +29,6 @@ class Server(NamedTuple):
     """A server that runs."""
 
     url: str
-    conditional: bool
-    """Whether it looks if an object is there already."""
-    copies: bool
-    """Whether it makes parts of other objects."""
 
     def environ(self) -> dict[str, str]:
         """What finds it."""
@@ -63,7 +62,7 @@ def seaweed() -> Iterator[Server]:
     arguments += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     try:
         with _running("weed", lambda folder: [*arguments, f"-dir={folder}"], s3):
-            yield Server(f"http://127.0.0.1:{s3}", conditional=True, copies=True)
+            yield Server(f"http://127.0.0.1:{s3}")
     finally:
         for port in ports:
             for path in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
@@ -78,10 +77,11 @@ def rclone() -> Iterator[Server]:
     def arguments(folder: str) -> list[str]:
         (Path(folder) / BUCKET).mkdir()
         auth = ["--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{port}"]
+        # Streaming, it would take no upload of which a part is not wanted in the end.
         return ["serve", "s3", "--disable-multipart-streaming", *auth, "--config", os.devnull, folder]
 
     with _running("rclone", arguments, port):
-        yield Server(f"http://127.0.0.1:{port}", conditional=False, copies=False)
+        yield Server(f"http://127.0.0.1:{port}")
 
 
 @contextlib.contextmanager

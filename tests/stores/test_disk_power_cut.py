@@ -60,7 +60,8 @@ class World:
 
     def fault(self, name: str) -> int | None:
         """Now and then the disk fails, or is full."""
-        if name == "make_folder" or self.chance.random() >= self.failing:
+        often = 4 if name in {"write", "sync", "rename"} else 1
+        if name == "make_folder" or self.chance.random() >= self.failing * often:
             return None
         self.tally[f"{name} failed"] += 1
         full = name in {"write", "open", "copy", "sync", "rename"} and self.chance.random() < 0.4
@@ -195,7 +196,7 @@ def run(seed: int, *, power: bool, failing: float = 0.0) -> Counter[str]:
 
 def test_a_power_cut_takes_nothing_that_was_saved():
     tally = sum((run(seed, power=True) for seed in range(14)), Counter())
-    assert all(tally[word] >= 3 for word in ("saved", "published", "published again", "removed", "joined", "cut"))
+    assert all(tally[word] >= 5 for word in ("saved", "published", "published again", "removed", "joined", "cut"))
 
 
 def test_a_kill_takes_nothing_that_was_saved():
@@ -205,8 +206,9 @@ def test_a_kill_takes_nothing_that_was_saved():
 
 def test_a_disk_that_fails_and_loses_its_power_takes_nothing_that_was_saved():
     tally = sum((run(seed, power=True, failing=0.04) for seed in range(14)), Counter())
-    assert all(tally[word] >= 3 for word in ("saved", "published", "cut", "sync failed", "write failed"))
-    assert all(tally[word] >= 1 for word in ("sync_folder failed", "rename failed", "open failed", "close failed"))
+    assert all(tally[word] >= 5 for word in ("saved", "published", "cut"))
+    assert tally["sync failed"] + tally["write failed"] + tally["rename failed"] >= 10
+    assert tally["sync_folder failed"] + tally["open failed"] + tally["close failed"] >= 10
 
 
 @pytest.mark.long

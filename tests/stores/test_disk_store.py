@@ -6,12 +6,14 @@ import resource
 import secrets
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import disk_child
 import pytest
+from waiting import until
 
-from holdfast.errors import InsufficientStorage, Unavailable
+from holdfast.errors import Evicted, InsufficientStorage, Unavailable
 from holdfast.stores import disk_part
 from holdfast.stores.blobs import Saved
 from holdfast.stores.disk import Disk
@@ -122,14 +124,43 @@ async def test_a_kill_at_any_step_of_publishing_is_made_good(tmp_path, at):
 
 async def test_whoever_lets_go_in_time_is_waited_for(tmp_path):
     upload_id = secrets.token_hex(16)
-    async with Disk(tmp_path) as mine, Disk(tmp_path, wait_s=20) as other:
+    tries: list[int] = []
+    async with Disk(tmp_path) as mine, Disk(tmp_path, wait_s=20, files=Meddling(lock=tries.append)) as other:
         async with mine.opened(upload_id, NEW) as part:
             await part.write([b"a"])
             saved = await part.sync()
-            opening = asyncio.ensure_future(other.opened(upload_id, saved).__aenter__())
-            await asyncio.sleep(0.1)
+            opened = other.opened(upload_id, saved)
+            opening = asyncio.ensure_future(opened.__aenter__())
+            await until(lambda: len(tries) >= 2)
             assert not opening.done()
         assert (await opening).offset == 1
+        await opened.__aexit__(None, None, None)
+
+
+async def test_whoever_waits_for_the_disk_is_not_waited_for_long(tmp_path):
+    """It cannot write any more, but its file is in use until the disk has answered."""
+    asked, answered = threading.Event(), threading.Event()
+    upload_id = secrets.token_hex(16)
+
+    def sync(_: int) -> None:
+        asked.set()
+        answered.wait(10)
+
+    async with Disk(tmp_path, wait_s=0.1, files=Meddling(sync=sync)) as store, store.opened(upload_id, NEW) as first:
+        await first.write([b"a"])
+        syncing = asyncio.create_task(first.sync())
+        await until(asked.is_set)
+        with pytest.raises(Unavailable):
+            async with store.opened(upload_id, NEW):
+                pytest.fail("two have it")
+        with pytest.raises(Evicted):
+            await first.write([b"b"])
+        answered.set()
+        with pytest.raises(Evicted):
+            await syncing
+        async with store.opened(upload_id, NEW) as second:
+            await second.write([b"b"])
+            assert (await second.sync()).offset == 1
 
 
 async def test_an_opening_that_is_cancelled_leaves_nothing_locked(tmp_path):
@@ -229,14 +260,13 @@ async def test_much_is_brought_onto_the_disk_before_anybody_asks_and_a_failure_c
         if len(left) == 3:
             raise OSError(errno.EIO, "failed")
 
-    async with Disk(tmp_path, files=Meddling(sync=sync)) as store:
-        async with store.opened(secrets.token_hex(16), NEW) as part:
-            with pytest.raises(Unavailable):
-                for _ in range(10_000):
-                    await part.write([b"a" * 10_000])
-                    await asyncio.sleep(0)
-            with pytest.raises(Unavailable):
-                await part.sync()
+    async with Disk(tmp_path, files=Meddling(sync=sync)) as store, store.opened(secrets.token_hex(16), NEW) as part:
+        with pytest.raises(Unavailable):
+            for _ in range(10_000):
+                await part.write([b"a" * 10_000])
+                await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await part.sync()
     assert len(left) == 3
 
 
@@ -265,7 +295,7 @@ def test_a_real_limit_of_the_system_is_no_room(tmp_path):
     code = (
         "import asyncio, resource, sys; from pathlib import Path\n"
         "from holdfast.stores.disk import Disk; from holdfast.stores.blobs import Saved\n"
-        "from holdfast.errors import InsufficientStorage\n"
+        "from holdfast.errors import Evicted, InsufficientStorage\n"
         "async def main():\n"
         "    async with Disk(Path(sys.argv[1])) as store:\n"
         "        async with store.opened('a' * 32, Saved(0, '')) as part:\n"

@@ -120,7 +120,7 @@ class Disk:
         places = self._places(upload_id)
         holder = self._open.get(upload_id)
         if holder is not None:
-            await self._evict(upload_id, holder)
+            await self._evicted(upload_id, holder, self._wait_s)
         await self._run(self._remove, places)
 
     async def leftovers(self, older_than: float) -> AsyncGenerator[str]:
@@ -158,7 +158,7 @@ class Disk:
             if holder is not None:
                 if current is not None:
                     await current()  # it may be this turn that is over, not the holder's
-                await self._evict(upload_id, holder)
+                await self._evicted(upload_id, holder, give_up - time.monotonic())
             try:
                 found = await self._threads.hold(lambda: self._grasp(places, saved), self._let_go)
             except OSError as error:
@@ -166,11 +166,16 @@ class Disk:
             if found is not None:
                 return found
             if time.monotonic() >= give_up:
-                raise Unavailable("Another request still has this upload.", headers={"retry-after": "1"})
+                raise _in_use()
             await asyncio.sleep(_LOOK_S)
 
-    async def _evict(self, upload_id: str, holder: DiskPart) -> None:
-        await holder.close(Evicted())
+    async def _evicted(self, upload_id: str, holder: DiskPart, wait_s: float) -> None:
+        """Have a request of this process let go. It writes no more from now on, but may wait for the disk."""
+        try:
+            async with asyncio.timeout(max(wait_s, _LOOK_S)):
+                await holder.close(Evicted())
+        except TimeoutError:
+            raise _in_use() from None
         self._forget(upload_id, holder)
 
     def _forget(self, upload_id: str, part: DiskPart) -> None:
@@ -264,3 +269,7 @@ class Disk:
             return False
         finally:
             shut(self._files, file)
+
+
+def _in_use() -> Unavailable:
+    return Unavailable("Another request still has this upload.", headers={"retry-after": "1"})
