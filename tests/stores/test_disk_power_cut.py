@@ -54,6 +54,7 @@ class World:
     chance: random.Random
     disk: SmallDisk
     known: dict[str, Known] = field(default_factory=dict)
+    gone: set[str] = field(default_factory=set)
     failing: float = 0.0
     tally: Counter[str] = field(default_factory=Counter)
     """What happened, for a test that nothing happens in proves nothing."""
@@ -112,6 +113,7 @@ async def remove(world: World, store: Disk, upload_id: str) -> None:
     known.removed = True
     await store.remove(upload_id, known.saved)
     del world.known[upload_id]
+    world.gone.add(upload_id)
     world.tally["removed"] += 1
 
 
@@ -169,6 +171,8 @@ async def look(world: World) -> None:
             async with store.opened(upload_id, known.saved) as part:
                 assert part.offset == len(known.content)
                 assert b"".join([piece async for piece in part.read()]) == known.content, "saved bytes are gone"
+        for upload_id in world.gone:
+            assert await store.size(upload_id) is None, "a file that was removed is there again"
         left = [upload_id async for upload_id in store.leftovers(world.disk.now + 1)]
         for upload_id in left:
             known = world.known.get(upload_id)

@@ -54,6 +54,7 @@ class Door(HttpToolsProtocol):
     """One connection."""
 
     server_state: DoorState
+    timeout_keep_alive: int
     expect_100_continue: bool
     headers: Headers
     scope: HTTPScope

@@ -16,7 +16,7 @@ class _Upload:
     """The bytes of an upload."""
 
     def __init__(self, now: float) -> None:
-        self.content = bytearray()
+        self.content: bytearray = bytearray()
         self.touched = now
         self.whole = False
         self.holder: MemoryPart | None = None

@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -32,8 +33,8 @@ _TRY_S: Final = 0.01
 _ABANDONED_S: Final = 60.0
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 
-encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Snapshot).decode
+encode: Callable[[object], bytes] = msgspec.msgpack.Encoder().encode
+decode: Callable[[bytes], Snapshot] = msgspec.msgpack.Decoder(Snapshot).decode
 
 
 class Folder:
@@ -42,6 +43,7 @@ class Folder:
     def __init__(self, path: Path, wanted: str | None = None) -> None:
         """Take the place `wanted`, or the first that is free. Raises OSError where the folder cannot be written to."""
         self.path = path
+        self.place: str
         self.place, self._lock = self._taken(wanted)
         self._gone = False
         self._complained: set[str] = set()
