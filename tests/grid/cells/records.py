@@ -164,6 +164,7 @@ def meeting(shop: Shop) -> None:
     for thread in asking:
         thread.join(shop.patience_s)
     for name in names:
+        shop.line(answers[name].id)  # the last of its lines
         told = shop.lines(answers[name].id, "the meeting")
         assert [(line["event"], line["who"]) for line in told] == [
             ("before the meeting", name),
