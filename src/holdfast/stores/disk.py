@@ -245,11 +245,11 @@ class Disk:
             return None
 
     def _remove(self, places: Places) -> None:
-        with suppress(FileNotFoundError):
-            self._files.remove(places.part)
-        with suppress(FileNotFoundError):
-            self._files.remove(places.whole)
-            self._files.sync_folder(places.whole.parent)  # or it might be there again after a power cut
+        for path in (places.part, places.whole):
+            with suppress(FileNotFoundError):
+                self._files.remove(path)
+        # Or the file might be there again after a power cut; also if it was removed before, and that was not synced.
+        self._files.sync_folder(places.whole.parent)
 
     def _old(self, older_than: float) -> list[str]:
         names = self._files.names(self._folder / "incoming")
