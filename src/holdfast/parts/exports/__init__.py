@@ -1,0 +1,1 @@
+"""Exports: rows from anywhere, in any format, in little memory. Keeps *bounded* and *released*."""

@@ -1,0 +1,23 @@
+"""What every format is: bytes to begin with, bytes for each batch of rows, bytes to end with."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeAlias
+
+Rows: TypeAlias = Sequence[Sequence[Any]]
+"""Some rows; each has a value for every column, in their order."""
+
+
+class Encoder(Protocol):
+    """Turns rows into bytes. It belongs to one export, blocks, and is called by one thread at a time."""
+
+    def head(self) -> bytes:
+        """What comes before the first row."""
+        ...
+
+    def batch(self, rows: Rows) -> bytes:
+        """Some rows, at least one; what cannot be written yet comes with a later batch or the tail."""
+        ...
+
+    def tail(self) -> bytes:
+        """What comes after the last row. Without it the export is not whole."""
+        ...
