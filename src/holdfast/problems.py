@@ -182,6 +182,8 @@ class _Answer:
         if self.begun:
             if message.get("more_body", False):
                 self._streams = True
+            elif message["type"] == "http.response.trailers":
+                await self.end()
             elif self._streams and not message.get("body") and _content_length(self._start) is None:
                 self._end = message
                 self._turn(_TURNS)

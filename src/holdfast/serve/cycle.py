@@ -156,6 +156,8 @@ class Cycle(RequestResponseCycle):
         self.task: asyncio.Task[None] | None = None
         self._head = b""
         """A head that waits for its body, so that both are one write."""
+        self._trailing = False
+        """Whether fields follow the body."""
         self._until_closed = False
         """Whether the answer ends where the connection does, for a client that knows no chunks."""
         self._unheard_since: float | None = None
@@ -249,9 +251,12 @@ class Cycle(RequestResponseCycle):
         if not self.response_started:
             if kind != "http.response.start":
                 raise RuntimeError(f"Expected http.response.start, but got {kind!r}.")
+            self._trailing = message.get("trailers", False)
             self._write_head(message["status"], message.get("headers") or [])
         elif self.response_complete:
             raise RuntimeError(f"Got {kind!r} after the answer was complete.")
+        elif kind == "http.response.trailers" and self._trailing:
+            self._write_trailers(message.get("headers") or [], more=message.get("more_trailers", False))
         elif kind != "http.response.body":
             raise RuntimeError(f"Expected http.response.body, but got {kind!r}.")
         else:
@@ -327,11 +332,15 @@ class Cycle(RequestResponseCycle):
         if not more:
             if self.expected_content_length:
                 raise RuntimeError("The body is shorter than its Content-Length.")
-            self.response_complete = self.record.ended = True
-            self.message_event.set()
-            if not self.keep_alive:
-                self.transport.close()
-            self.connection.on_response_complete()
+            if not self._trailing:
+                self._complete()
+
+    def _complete(self) -> None:
+        self.response_complete = self.record.ended = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.connection.on_response_complete()
 
     def _write_after_head(self, body: bytes) -> None:
         if self._head:
@@ -342,9 +351,17 @@ class Cycle(RequestResponseCycle):
     def _write_chunk(self, body: bytes, *, more: bool) -> None:
         content = [b"%x\r\n" % len(body), body, b"\r\n"] if body else []
         if not more:
-            content.append(b"0\r\n\r\n")
+            content.append(b"0\r\n" if self._trailing else b"0\r\n\r\n")
         if content:
             self.transport.write(b"".join(content))
+
+    def _write_trailers(self, headers: Headers, *, more: bool) -> None:
+        """Fields after the body (RFC 9110, section 6.5), where the client has said that it takes them."""
+        if self.chunked_encoding:
+            lines = [_line(name, value)[0] for name, value in headers]
+            self.transport.write(b"".join(lines) + (b"" if more else b"\r\n"))
+        if not more:
+            self._complete()
 
 
 def _line(name: bytes, value: bytes) -> tuple[bytes, bytes]:

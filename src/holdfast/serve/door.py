@@ -31,7 +31,7 @@ _CLOSE: Final = (b"connection", b"close")
 _SHOWN_PATH: Final = 200
 _LAST_ANSWER_S: Final = 5
 """How long a draining server keeps an idle connection for one more answer, at most."""
-_NOTED: Final = frozenset({b"host", b"expect"})
+_NOTED: Final = frozenset({b"host", b"expect", b"te"})
 _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
     kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, UriTooLong)
 }
@@ -56,6 +56,7 @@ class Door(HttpToolsProtocol):
     server_state: DoorState
     timeout_keep_alive: int
     expect_100_continue: bool
+    takes_trailers: bool
     headers: Headers
     scope: HTTPScope
     cycle: RequestResponseCycle
@@ -124,7 +125,7 @@ class Door(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         self.url = b""
-        self.expect_100_continue = False
+        self.expect_100_continue = self.takes_trailers = False
         self.headers = []
         scope: dict[str, Any] = {
             "type": "http",
@@ -151,6 +152,8 @@ class Door(HttpToolsProtocol):
         if name in _NOTED:
             if name == b"host":
                 self.hosts += 1
+            elif name == b"te":
+                self.takes_trailers = b"trailers" in value.lower()
             elif value.lower() == b"100-continue":
                 self.expect_100_continue = True
         self.headers.append((name, value))
@@ -189,6 +192,8 @@ class Door(HttpToolsProtocol):
         )
         if version == "1.1":  # a client of 1.0 knows no interim answers
             scope["extensions"] = {"holdfast.interim": cycle.interim}
+            if self.takes_trailers:
+                scope["extensions"]["http.response.trailers"] = {}
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
             self._begin(cycle)
