@@ -39,10 +39,13 @@ OPTIONAL = {
     "apsw": {"stores.sqlite_thread"},
     "asyncpg": {"stores.postgres"},
     "botocore": {"stores.s3_client"},
+    "sqlalchemy": {"parts.exports.alchemy"},
+    "pyarrow": {"parts.exports.arrow", "parts.exports.parquet"},
+    "backports": {"parts.exports.packing"},
 }
 EVERYWHERE = {"msgspec"}
 PROTOCOLS = {"stores", "stores.blobs", "stores.ledger", "stores.rows"}
-ASSEMBLY = {"app", "uploads"}
+ASSEMBLY = {"app", "exports", "uploads"}
 
 
 def module_name(path: Path) -> str:

@@ -1,12 +1,13 @@
 """Holdfast makes a Python backend hold up.
 
 Everything at once: `Holdfast(app)`, or `holdfast run module:app` without changing a line.
-One part alone: the modules `context`, `errors`, `leaks`, `logs`, `offload`, `problems`, `resources`,
-`settings` and `uploads`.
+One part alone: the modules `context`, `errors`, `exports`, `leaks`, `logs`, `offload`, `problems`,
+`resources`, `settings` and `uploads`.
 """
 
 from holdfast import context as context
 from holdfast import errors as errors
+from holdfast import exports as exports
 from holdfast import leaks as leaks
 from holdfast import logs as logs
 from holdfast import problems as problems
@@ -73,6 +74,7 @@ __all__ = [
     "current",
     "draining",
     "errors",
+    "exports",
     "leaks",
     "logs",
     "offload",

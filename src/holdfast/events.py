@@ -72,3 +72,19 @@ class WorkerEnded(NamedTuple):
     planned: bool
     """Whether the supervisor had told it to end."""
     lived_s: float
+
+
+class ExportEnded(NamedTuple):
+    """An export has ended, whole or not."""
+
+    form: str
+    """Its format, by name."""
+    rows: int | None
+    """How many rows were read; None where a server wrote them and did not come to its end."""
+    bytes_out: int
+    """How many bytes were handed to the reader."""
+    spooled: int
+    """How many of them waited on disk, because the reader was slower than the source."""
+    seconds: float
+    whole: bool
+    """Whether the reader was given everything."""

@@ -24,9 +24,13 @@ CATALOGUE: Final[tuple[Promise, ...]] = (
     Promise(
         "released",
         "What is opened is closed, whatever happens, as soon as it is no longer needed.",
-        ("holdfast.resources",),
+        ("holdfast.resources", "holdfast.exports"),
     ),
-    Promise("bounded", "Memory stays flat from 100 rows to 10 million, from 1 KB to 10 GB.", ("holdfast.uploads",)),
+    Promise(
+        "bounded",
+        "Memory stays flat from 100 rows to 10 million, from 1 KB to 10 GB.",
+        ("holdfast.uploads", "holdfast.exports"),
+    ),
     Promise("durable", "What was acknowledged survives kill -9 and power loss.", ("holdfast.uploads",)),
     Promise(
         "selective",

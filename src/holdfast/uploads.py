@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.asgi import ASGIApp, Receive, Scope, Send
-from holdfast.decide.uploads.names import disposition, kept_name
+from holdfast.decide.names import disposition, kept_name
 from holdfast.decide.uploads.room import Room
 from holdfast.decide.uploads.vocabulary import Phase, Upload
 from holdfast.errors import ExtraMissing

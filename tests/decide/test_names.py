@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.decide.uploads.names import LONGEST, disposition, kept_name, name_in
+from holdfast.decide.names import LONGEST, disposition, kept_name, name_in
 from holdfast.decide.uploads.sniff import ENOUGH, SIGNATURES, UNKNOWN, sniffed
 
 

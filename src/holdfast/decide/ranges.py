@@ -3,7 +3,7 @@
 import re
 from typing import Final, NamedTuple
 
-from holdfast import BadRequest, RangeNotSatisfiable
+from holdfast.errors import BadRequest, RangeNotSatisfiable
 
 _RANGES: Final = re.compile(r"bytes=[ \t]*(.+)", re.IGNORECASE)
 _RANGE: Final = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")

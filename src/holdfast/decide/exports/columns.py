@@ -1,6 +1,6 @@
 """Columns: what an export has side by side, by name and kind. They come from a schema, never from the first row."""
 
-import datetime
+import datetime as dt
 import decimal
 import types
 import typing
@@ -56,10 +56,10 @@ _KINDS: Final[dict[object, Kind]] = {
     bytes: Kind.BYTES,
     bytearray: Kind.BYTES,
     memoryview: Kind.BYTES,
-    datetime.datetime: Kind.TIMESTAMP,
-    datetime.date: Kind.DATE,
-    datetime.time: Kind.TIME,
-    datetime.timedelta: Kind.INTERVAL,
+    dt.datetime: Kind.TIMESTAMP,
+    dt.date: Kind.DATE,
+    dt.time: Kind.TIME,
+    dt.timedelta: Kind.INTERVAL,
     uuid.UUID: Kind.UUID,
     dict: Kind.JSON,
     list: Kind.JSON,

@@ -22,7 +22,9 @@ class Format(NamedTuple):
 
 
 CSV: Final = Format("csv", "text/csv; charset=utf-8", ("application/csv",))
-NDJSON: Final = Format("ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl", "application/jsonlines"))
+NDJSON: Final = Format(
+    "ndjson", "application/x-ndjson", ("application/ndjson", "application/jsonl", "application/jsonlines")
+)
 JSON: Final = Format("json", "application/json", (), proves_its_end=True)
 XLSX: Final = Format(
     "xlsx",

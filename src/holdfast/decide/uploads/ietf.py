@@ -6,6 +6,7 @@ What differs from version to version is the table in `interop`. Where nothing is
 from collections.abc import Mapping
 from typing import Final
 
+from holdfast.decide.names import kept_name, name_in
 from holdfast.decide.uploads import fields
 from holdfast.decide.uploads.dialect import Answer, Terms, file_headers
 from holdfast.decide.uploads.digests import content_digests, whole_digests
@@ -13,7 +14,6 @@ from holdfast.decide.uploads.errors import Finishing
 from holdfast.decide.uploads.head import Head, content_length, media_type, not_answered, refuse_codings
 from holdfast.decide.uploads.interop import INTEROPS, NEWEST, Interop
 from holdfast.decide.uploads.metadata import metadata
-from holdfast.decide.uploads.names import kept_name, name_in
 from holdfast.decide.uploads.rules import Limits, Refuse
 from holdfast.decide.uploads.vocabulary import Append, Cancel, Command, Create, Look, Phase, Upload
 from holdfast.errors import BadRequest, HoldfastError, NotFound, Unavailable, UnsupportedMedia, UploadGone

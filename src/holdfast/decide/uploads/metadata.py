@@ -6,8 +6,8 @@ from base64 import b64decode
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from holdfast.decide.names import kept_name
 from holdfast.decide.uploads.head import MEDIA_TYPE
-from holdfast.decide.uploads.names import kept_name
 from holdfast.errors import BadRequest
 
 MOST_BYTES: Final = 8_192

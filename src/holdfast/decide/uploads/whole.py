@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from holdfast.decide.names import kept_name, name_in
 from holdfast.decide.uploads.dialect import Answer, Terms, file_headers
 from holdfast.decide.uploads.digests import content_digests, whole_digests
 from holdfast.decide.uploads.head import Head, content_length, media_type, not_answered, refuse_codings
-from holdfast.decide.uploads.names import kept_name, name_in
 from holdfast.decide.uploads.rules import Refuse
 from holdfast.decide.uploads.vocabulary import Command, Create, Phase, Upload
 from holdfast.errors import BadRequest, HoldfastError

@@ -30,7 +30,7 @@ os.register_at_fork(after_in_child=_forget)
 async def run(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Call `function` in a thread, with the context of the caller. Waits for its end also when cancelled."""
     call = partial(copy_context().run, function, *args, **kwargs)
-    future = asyncio.get_running_loop().run_in_executor(_threads, call)
+    future: asyncio.Future[T] = asyncio.get_running_loop().run_in_executor(_threads, call)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

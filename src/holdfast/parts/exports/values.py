@@ -1,26 +1,23 @@
-"""The value grammar: how each value is written, whatever it comes from and whatever it goes into. See docs/exports.md.
-
-Functions here take whole columns, for what is done for a thousand values at once is done in C.
-"""
+"""The value grammar: how each value is written, whatever it comes from and goes into. See docs/exports.md."""
 
 import base64
-import datetime
+import datetime as dt
 import enum
 import math
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from json.encoder import encode_basestring
-from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
+
+from holdfast.decide.exports.errors import ColumnsMismatch
+from holdfast.parts.exports.encoding import Rows
 
 Write = Callable[[Any], str]
 """Writes one value that is not None."""
 
-_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 _SURROGATES: Final = dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
@@ -32,43 +29,29 @@ def utf8(text: str) -> bytes:
         return text.translate(_SURROGATES).encode()
 
 
-# -- one value --
+def whole(text: str) -> str:
+    """`text` with every half of a surrogate pair replaced."""
+    return text.translate(_SURROGATES)
 
 
 def text(value: Any) -> str:
     """What is written for a value that is not None."""
-    return writer(type(value))(value)
+    return _writer(value.__class__)(value)
 
 
-def json_text(value: Any) -> str:
-    """The same as JSON: a number, a literal, a JSON value, or the text as a string."""
-    if value is None:
-        return "null"
-    kind = type(value)
-    if _is_json(kind):
-        written = writer(kind)(value)
-        return f'"{written}"' if written in _NO_NUMBERS else written
-    return encode_basestring(text(value))
-
-
-def plain(value: Any) -> Any:
-    """What JSON is made of: containers, texts, numbers; everything else as its text."""
-    if value is None or isinstance(value, bool | str) or type(value) is int:
-        return str(value) if isinstance(value, str) else value
-    if isinstance(value, Mapping):
-        return {key if isinstance(key, str) else text(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(one) for one in value]
-    if isinstance(value, float | Decimal):
-        return value if math.isfinite(value) else text(value)
-    if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__"):
-        return plain(msgspec.to_builtins(value, builtin_types=_BUILTIN))
-    return text(value)
+def side_by_side(rows: Rows, count: int) -> list[tuple[Any, ...]]:
+    """The columns of some rows. Raises ColumnsMismatch if one has more or fewer values than `count`."""
+    try:
+        columns = list(zip(*rows, strict=True))
+    except ValueError:
+        columns = []
+    if len(columns) != count:
+        raise ColumnsMismatch(f"A row has another number of values than the {count} columns.")
+    return columns
 
 
 @lru_cache(maxsize=256)
-def writer(kind: type) -> Write:
-    """What writes values of a type."""
+def _writer(kind: Any) -> Write:
     for base in kind.__mro__:
         if base in _WRITERS:
             return _WRITERS[base]
@@ -77,67 +60,18 @@ def writer(kind: type) -> Write:
     return str
 
 
-@lru_cache(maxsize=256)
-def _is_json(kind: type) -> bool:
-    """Whether what `writer` makes of it is JSON as it is."""
-    if issubclass(kind, enum.Enum):
-        return False
-    return issubclass(kind, int | float | Decimal) or writer(kind) is _json
-
-
-# -- a column --
-
-
-def kinds(column: Iterable[Any]) -> tuple[set[type], bool]:
-    """The types in a column, and whether there are NULLs beside them."""
-    found = set(map(type, column))
-    nulls = NoneType in found
-    found.discard(NoneType)
-    return found, nulls
-
-
-def texts(column: Sequence[Any], found: set[type], *, nulls: bool) -> list[str | None]:
-    """What is written for each value of a column whose types are `found`; None for NULL."""
-    if len(found) != 1:
-        return [None if value is None else text(value) for value in column]
-    (kind,) = found
-    if kind is float:
-        return _floats(column, nulls=nulls)
-    write = writer(kind)
-    if nulls:
-        return [None if value is None else write(value) for value in column]
-    return list(map(write, column))
-
-
-def _floats(column: Sequence[Any], *, nulls: bool) -> list[str | None]:
-    made = [None if value is None else repr(value) for value in column] if nulls else list(map(repr, column))
-    if "n" in "".join(filter(None, made)):  # nan, inf
-        return [None if value is None else _float(value) for value in column]
-    return made
-
-
 # -- the grammar --
 
-_NO_NUMBERS: Final = frozenset({"NaN", "Infinity", "-Infinity"})
-_BUILTIN: Final = (bytes, bytearray, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, uuid.UUID, Decimal)
 
-
-def _boolean(value: bool) -> str:  # noqa: FBT001 - it is the value
+def _boolean(value: bool) -> str:
     return "true" if value else "false"
 
 
-def _float(value: float) -> str:
-    """The shortest that reads back as the same number."""
-    return float.__repr__(value) if math.isfinite(value) else _no_number(value)
-
-
-def _decimal(value: Decimal) -> str:
-    """All digits, and never an exponent."""
-    return format(value, "f") if value.is_finite() else _no_number(value)
-
-
-def _no_number(value: float | Decimal) -> str:
-    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"  # noqa: PLR0124 - NaN is not itself
+def _number(value: float | Decimal) -> str:
+    """A float as the shortest that reads back as the same; a decimal with all its digits."""
+    if math.isfinite(value):
+        return float.__repr__(value) if isinstance(value, float) else format(value, "f")
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def _bytes(value: bytes) -> str:
@@ -145,64 +79,62 @@ def _bytes(value: bytes) -> str:
     return base64.b64encode(value).decode()
 
 
-def _timestamp(value: datetime.datetime) -> str:
-    """RFC 3339, in UTC where the zone is known; as many digits of a second as are needed."""
-    if value.tzinfo is None:
-        return _trimmed(value.isoformat())
-    return _trimmed(value.astimezone(datetime.UTC).replace(tzinfo=None).isoformat()) + "Z"
+def _time(value: dt.datetime | dt.time) -> str:
+    """RFC 3339, with the offset of its zone where that is known."""
+    written = value.isoformat()
+    return f"{written[:-6]}Z" if written.endswith("+00:00") else written
 
 
-def _time(value: datetime.time) -> str:
-    if value.tzinfo is None:
-        return _trimmed(value.isoformat())
-    offset = value.isoformat()[len(value.replace(tzinfo=None).isoformat()) :]
-    return _trimmed(value.replace(tzinfo=None).isoformat()) + offset
-
-
-def _trimmed(written: str) -> str:
-    return written.rstrip("0") if "." in written else written
-
-
-def _interval(value: datetime.timedelta) -> str:
-    """An ISO 8601 duration of days, hours, minutes and seconds; each part carries the sign of what is below a day."""
-    sign, below = ("-", -value) if value < datetime.timedelta() else ("", value)
-    days = f"{sign}{below.days}D" if below.days else ""
-    hours, rest = divmod(below.seconds, 3600)
-    minutes, seconds = divmod(rest, 60)
-    parts = [f"{sign}{number}{unit}" for number, unit in ((hours, "H"), (minutes, "M")) if number]
-    if seconds or below.microseconds:
-        fraction = f".{below.microseconds:06d}".rstrip("0") if below.microseconds else ""
-        parts.append(f"{sign}{seconds}{fraction}S")
-    clock = "".join(parts)
+def _interval(value: dt.timedelta) -> str:
+    """An ISO 8601 duration of days, hours, minutes and seconds, each with the sign of the whole."""
+    sign, rest = ("-", -value) if value < dt.timedelta() else ("", value)
+    minutes, seconds = divmod(rest.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{rest.microseconds:06d}".rstrip("0") if rest.microseconds else ""
+    numbers = ((f"{hours}", "H"), (f"{minutes}", "M"), (f"{seconds}{fraction}", "S"))
+    clock = "".join(f"{sign}{number}{unit}" for number, unit in numbers if number != "0")
+    days = f"{sign}{rest.days}D" if rest.days else ""
     return f"P{days}T{clock}" if clock else f"P{days}" if days else "PT0S"
 
 
 def _json(value: Any) -> str:
-    return _encode(plain(value)).decode()
+    return json.encode(value).decode()
 
 
 def _enum(value: enum.Enum) -> str:
     return text(value.value)
 
 
+def _hook(value: Any) -> str:
+    return text(value)
+
+
 _WRITERS: Final[dict[type, Write]] = {
     enum.Enum: _enum,
     bool: _boolean,
     int: int.__repr__,
-    float: _float,
-    Decimal: _decimal,
+    float: _number,
+    Decimal: _number,
     str: str.__str__,
     bytes: _bytes,
     bytearray: _bytes,
     memoryview: _bytes,
-    datetime.datetime: _timestamp,
-    datetime.date: datetime.date.isoformat,
-    datetime.time: _time,
-    datetime.timedelta: _interval,
-    uuid.UUID: str,
+    dt.datetime: _time,
+    dt.date: dt.date.isoformat,
+    dt.time: _time,
+    dt.timedelta: _interval,
+    UUID: str,
     dict: _json,
     list: _json,
     tuple: _json,
     set: _json,
     frozenset: _json,
 }
+
+json: Final = msgspec.json.Encoder(enc_hook=_hook, decimal_format="number")
+"""Writes whole rows at the speed of C; its way is the grammar's, but for what `csv` and `ndjson` look for first."""
+
+
+def has_no_number(values: Sequence[Any]) -> bool:
+    """Whether one of some floats and decimals is NaN or infinite."""
+    return not all(value is None or math.isfinite(value) for value in values)

@@ -1,0 +1,105 @@
+"""Rows from what can be walked through in a thread: lists, iterators, generators, DB-API cursors.
+
+A function is called for them, in the thread that then walks: so what belongs to one thread, as a connection of sqlite3
+does, is opened where it is used. What it gives may be a context manager around the rows; that is left when they are
+read, not when the client has read them.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any, Final
+
+from holdfast.decide.exports.columns import Column, Columns, Described, columns_of
+from holdfast.decide.exports.errors import SourceUnsuited
+from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.rows import Shape, shaped, unshaped
+
+_PATIENCE_S: Final = 0.05
+"""Rows that are there are handed on after this, though more were asked for."""
+
+
+class Walked:
+    """Rows from an iterable, or from a function that gives one."""
+
+    def __init__(self, source: Any, described: Described | None) -> None:
+        """Nothing is called or read before `open`."""
+        self._source = source
+        self._described = described
+        self._stack = ExitStack()
+        self._take: Callable[[int], list[Any]] = _nothing
+        self._shape: Shape | None = None
+        self._first: list[Any] = []
+        self._interrupt: Callable[[], object] | None = None
+
+    def open(self) -> Columns:
+        """As Source."""
+        rows: Any = self._source() if is_function(self._source) else self._source
+        if hasattr(rows, "__enter__") and not hasattr(rows, "fetchmany"):  # a cursor may be one too
+            rows = self._stack.enter_context(rows)
+        if hasattr(rows, "fetchmany"):
+            return self._open_cursor(rows)
+        if not hasattr(rows, "__iter__"):
+            raise SourceUnsuited(f"Rows cannot be had from {type(rows).__name__}.")
+        iterator: Iterator[Any] = iter(rows)
+        close = getattr(iterator, "close", None)
+        if callable(close):
+            self._stack.callback(close)
+        self._take = lambda most: _soon(iterator, most)
+        self._first = list(islice(iterator, 1))
+        if not self._first:
+            return unshaped(self._described)
+        columns, self._shape = shaped(self._described, self._first[0])
+        return columns
+
+    def _open_cursor(self, cursor: Any) -> Columns:
+        """DB-API (PEP 249), or a result of SQLAlchemy, which has the same method."""
+        self._stack.callback(cursor.close)
+        connection = getattr(cursor, "connection", None)
+        self._interrupt = next(filter(None, (getattr(connection, name, None) for name in _INTERRUPTS)), None)
+        self._take = cursor.fetchmany
+        self._shape = lambda rows: rows
+        if self._described is not None:
+            return columns_of(self._described)
+        if cursor.description is None:
+            raise SourceUnsuited("The cursor has no rows: execute a query with it first.")
+        return [Column(described[0]) for described in cursor.description]
+
+    def fetch(self, most: int) -> Rows:
+        """As Source."""
+        rows, self._first = self._first or self._take(most), []
+        return self._shape(rows) if rows and self._shape is not None else rows
+
+    def interrupt(self) -> None:
+        """As Source."""
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def close(self) -> None:
+        """As Source."""
+        self._stack.close()
+
+
+_INTERRUPTS: Final = ("interrupt", "cancel_safe", "cancel")
+"""What sqlite3 and psycopg call it."""
+
+
+def _nothing(_most: int) -> list[Any]:
+    return []
+
+
+def _soon(iterator: Iterator[Any], most: int) -> list[Any]:
+    """Up to `most` items, fewer if they come slowly."""
+    until = time.monotonic() + _PATIENCE_S
+    found: list[Any] = []
+    for item in islice(iterator, most):
+        found.append(item)
+        if time.monotonic() > until:
+            break
+    return found
+
+
+def is_function(source: Any) -> bool:
+    """Whether `source` is to be called for the rows, and is not the rows."""
+    return callable(source) and not hasattr(source, "__iter__") and not hasattr(source, "__aiter__")

@@ -1,0 +1,53 @@
+"""An export as a file in a store: whole or not there at all."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from holdfast.decide.exports.formats import Format
+from holdfast.errors import HoldfastError
+from holdfast.parts.exports.export import Export
+from holdfast.stores.blobs import Blobs, Part, Saved
+
+
+class Kept(NamedTuple):
+    """An export that is a file."""
+
+    id: str
+    """What the store knows it by."""
+    name: str
+    """What it is called where it is saved."""
+    media_type: str
+    size: int
+    """Bytes."""
+    sha256: str
+    """In hexadecimal."""
+    rows: int
+
+
+async def keep(export: Export, blobs: Blobs, form: Format) -> Kept:
+    """Write an export into a store that is open. It appears there at once, durable, when all of it is written.
+
+    Raises what its source raises, InsufficientStorage, Unavailable; then nothing of it is left.
+    """
+    file_id = secrets.token_hex(16)
+    try:
+        async with export.running(form, None, digest=True) as run, blobs.opened(file_id, Saved(0, "")) as part:
+            size = await _written(run.next, part)
+            await part.sync()
+            await part.publish()
+            made = run.progress
+            return Kept(file_id, export.file_name(form), form.media_type, size, made.sha256 or "", made.rows or 0)
+    except BaseException:
+        with suppress(HoldfastError):
+            await blobs.remove(file_id)
+        raise
+
+
+async def _written(more: Callable[[], Awaitable[bytes | None]], part: Part) -> int:
+    size = 0
+    while (block := await more()) is not None:
+        await part.write((block,))
+        size += len(block)
+    return size

@@ -1,0 +1,96 @@
+"""Rows from a query on PostgreSQL by asyncpg: the server writes CSV itself, other formats take a cursor.
+
+The connection is the caller's, or one of the caller's pool, which has it back when the rows are read. All rows are of
+one statement, and so of one state of the database.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Final
+
+from holdfast.decide.exports.columns import Column, Columns, Kind
+from holdfast.decide.exports.server import SESSION, Typed, wrapped
+from holdfast.parts.exports.csv import Csv
+from holdfast.parts.exports.encoding import Rows
+
+KINDS: Final = {
+    "bool": Kind.BOOLEAN,
+    "int2": Kind.INTEGER,
+    "int4": Kind.INTEGER,
+    "int8": Kind.INTEGER,
+    "oid": Kind.INTEGER,
+    "float4": Kind.FLOAT,
+    "float8": Kind.FLOAT,
+    "numeric": Kind.DECIMAL,
+    "text": Kind.TEXT,
+    "varchar": Kind.TEXT,
+    "bpchar": Kind.TEXT,
+    "bytea": Kind.BYTES,
+    "date": Kind.DATE,
+    "time": Kind.TIME,
+    "timestamp": Kind.TIMESTAMP,
+    "timestamptz": Kind.TIMESTAMP,
+    "interval": Kind.INTERVAL,
+    "uuid": Kind.UUID,
+    "json": Kind.JSON_TEXT,
+    "jsonb": Kind.JSON_TEXT,
+}
+"""What the values of PostgreSQL's types are."""
+
+Opened = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens a connection of asyncpg for as long as it is needed."""
+
+
+def kind(column: Typed) -> Kind:
+    """The kind of a column by its type on the server."""
+    return Kind.JSON if column.is_array else KINDS.get(column.type_name, Kind.ANY)
+
+
+class AsyncpgQuery:
+    """A query, its arguments, and where it is run."""
+
+    def __init__(self, connection: Opened, query: str, args: Sequence[Any], columns: Columns | None = None) -> None:
+        """Nothing is opened before `open`. `columns`, where they are known, go before what the server says."""
+        self._connection = connection
+        self._query = query.strip().removesuffix(";")
+        self._args = args
+        self._columns = columns
+        self._stack = AsyncExitStack()
+        self._opened: Any = None
+        self._typed: list[Typed] = []
+        self._cursor: Any = None
+
+    async def open(self) -> Columns:
+        """As AsyncSource. A query with a fault in it fails here."""
+        self._opened = opened = await self._stack.enter_async_context(self._connection())
+        if not opened.is_in_transaction():
+            await self._stack.enter_async_context(opened.transaction(readonly=True))
+        await opened.execute(";".join(SESSION))
+        statement = await opened.prepare(self._query)
+        self._typed = [
+            Typed(one.name, one.type.name.removesuffix("[]"), is_array=one.type.kind == "array")
+            for one in statement.get_attributes()
+        ]
+        return self._columns or [Column(one.name, kind(one)) for one in self._typed]
+
+    async def fetch(self, most: int) -> Rows:
+        """As AsyncSource."""
+        if self._cursor is None:
+            self._cursor = await self._opened.cursor(self._query, *self._args)
+        return await self._cursor.fetch(most)
+
+    def writes(self, dialect: Csv) -> bool:
+        """As AsyncWritesCsv."""
+        return dialect.newline == "\n"
+
+    async def copy(self, dialect: Csv, put: Callable[[bytes], Awaitable[None]]) -> int:
+        """As AsyncWritesCsv: `COPY (...) TO STDOUT`, with arguments that the driver puts in."""
+        query = wrapped(self._query, self._typed, neutral=dialect.neutral, native=dialect.native)
+        done: str = await self._opened.copy_from_query(
+            query, *self._args, output=put, format="csv", delimiter=dialect.delimiter
+        )
+        return int(done.rpartition(" ")[2])
+
+    async def close(self) -> None:
+        """As AsyncSource."""
+        await self._stack.aclose()
