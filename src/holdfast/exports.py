@@ -119,12 +119,14 @@ async def encode(rows: Any, *, form: str, **how: Any) -> AsyncGenerator[bytes]:
             yield piece
 
 
-async def save(rows: Any, *, into: Blobs, form: str, **how: Any) -> Kept:
+async def save(rows: Any, *, into: Blobs, form: str, file_id: str | None = None, **how: Any) -> Kept:
     """The same as a file in a store that is open: durable, whole or not there, to be given out by `download`.
 
-    Raises what `stream` raises, what the source raises, InsufficientStorage, Unavailable.
+    `file_id`, 32 hexadecimal digits, is for whoever has to know before it is there what the store will know it by, so
+    that nothing stays of it if the process dies. Raises what `stream` raises, what the source raises,
+    InsufficientStorage, Unavailable.
     """
-    return await keep(stream(rows, form=form, **how), into, formats.named(form))
+    return await keep(stream(rows, form=form, **how), into, formats.named(form), file_id)
 
 
 def download(kept: Kept, blobs: Blobs, headers: Mapping[str, str] | None = None) -> Download:

@@ -6,7 +6,7 @@ would take most of the time. The connection goes back to the engine when the row
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from sqlalchemy import JSON, Connection, Engine, Executable, Select, text
 from sqlalchemy.engine import Dialect
@@ -19,13 +19,12 @@ from holdfast.decide.exports.errors import SourceUnsuited
 from holdfast.decide.exports.server import SESSION, Typed, wrapped
 from holdfast.parts.exports.csv import Csv
 from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.iterables import Interrupts
 from holdfast.parts.exports.postgres import AsyncpgQuery
 from holdfast.parts.exports.sources import AsyncSource, Source
 
 Bind = Engine | AsyncEngine
 Convert = Callable[[Any], Any]
-
-_INTERRUPTS: Final = ("interrupt", "cancel_safe", "cancel")
 
 
 def query_source(query: Executable | str, bind: Any, columns: Columns | None) -> Source | AsyncSource:
@@ -116,7 +115,7 @@ class Query:
         self._columns = columns
         self._stack = ExitStack()
         self._connection: Connection | None = None
-        self._interrupt: Callable[[], object] | None = None
+        self._interrupts = Interrupts()
         self._cursor: Any = None
         self._converters: list[Convert | None] = []
         self._copied: tuple[str, Any, list[Typed]] | None = None
@@ -125,7 +124,7 @@ class Query:
         """As Source."""
         self._connection = connection = self._stack.enter_context(self._engine.connect())
         raw: Any = connection.connection.driver_connection
-        self._interrupt = next((getattr(raw, name) for name in _INTERRUPTS if hasattr(raw, name)), None)
+        self._interrupts.by(raw)
         if self._engine.dialect.driver == "psycopg":
             return self._open_copy(raw)
         return self._open_cursor(connection)
@@ -200,11 +199,11 @@ class Query:
 
     def interrupt(self) -> None:
         """As Source."""
-        if self._interrupt is not None:
-            self._interrupt()
+        self._interrupts.call()
 
     def close(self) -> None:
         """As Source."""
+        self._interrupts.end()
         self._stack.close()
 
 

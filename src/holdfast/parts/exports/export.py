@@ -34,7 +34,10 @@ Open = Callable[[], Source | AsyncSource]
 """Makes the source of the rows, for one time that they are read."""
 
 Tell = Callable[[Progress], None]
-"""Hears how far an export is: a few times a second, and at the end. It is called on the loop and must not block."""
+"""Hears how far an export is: with its first block, a few times a second while it is read, and at the end.
+
+It is called on the loop and must not block. What it is given is the same each time, and goes on to change.
+"""
 
 
 class Choices(NamedTuple):
@@ -102,6 +105,7 @@ class Export(Answering):
             csv=choices.csv if form is formats.CSV else None,
             marker=form.name if choices.marked and not form.proves_its_end else None,
             digest=digest,
+            dense=form.packed,
         )
         outlet = Outlet(Spool(settings.spool, settings.spool_bytes, settings.spool_all_bytes), settings.hold_s)
         run = Run(form, self._open(), recipe, outlet, self._tell)
@@ -127,8 +131,10 @@ class Export(Answering):
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
         }
-        if self._choices.form is None or (self._choices.compress and not form.packed):
-            usual["vary"] = "accept, accept-encoding"
+        varies = ["accept"] * (self._choices.form is None)
+        varies += ["accept-encoding"] * (self._choices.compress and not form.packed)
+        if varies:
+            usual["vary"] = ", ".join(varies)
         if coding is not None:
             usual["content-encoding"] = coding
         usual |= {name.lower(): value for name, value in self._choices.headers.items()}
@@ -148,7 +154,7 @@ class Run:
         self._outlet = outlet
         self._tell = tell
         self._began = time.monotonic()
-        self._told = self._began
+        self._telling = None if tell is None else asyncio.create_task(self._tell_now_and_then(tell))
         self._sent = 0
         self._whole = False
         works: Any = Tasked if inspect.iscoroutinefunction(source.open) else Threaded
@@ -158,15 +164,17 @@ class Run:
         """The next block; None at the end. Raises what the source raised, ColumnsMismatch, ReaderTooSlow."""
         block = await self._outlet.get()
         self._whole = block is None
-        self._sent += len(block or b"")
-        if self._tell is not None and time.monotonic() - self._told > _TELL_S:
-            self._told = time.monotonic()
+        if self._tell is not None and not self._sent:
             self._tell(self.progress)
+        self._sent += len(block or b"")
         return block
 
     async def stop(self) -> None:
         """Close the source, throw away what waits, and say what came of it."""
         await self._work.stop()
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait({self._telling})
         if self._tell is not None:
             self._tell(self.progress)
         rows = self.progress.rows
@@ -179,6 +187,11 @@ class Run:
             whole=self._whole,
         )
         _LOG.info("export", extra=fact._asdict())
+
+    async def _tell_now_and_then(self, tell: Tell) -> None:
+        while True:
+            await asyncio.sleep(_TELL_S)
+            tell(self.progress)
 
 
 class _Answer:

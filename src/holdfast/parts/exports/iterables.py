@@ -5,6 +5,7 @@ does, is opened where it is used. What it gives may be a context manager around 
 read, not when the client has read them.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,7 +32,7 @@ class Walked:
         self._take: Callable[[int], list[Any]] = _nothing
         self._shape: Shape | None = None
         self._first: list[Any] = []
-        self._interrupt: Callable[[], object] | None = None
+        self._interrupts = Interrupts()
 
     def open(self) -> Columns:
         """As Source."""
@@ -57,7 +58,7 @@ class Walked:
         """DB-API (PEP 249), or a result of SQLAlchemy, which has the same method."""
         self._stack.callback(cursor.close)
         connection = getattr(cursor, "connection", None)
-        self._interrupt = next(filter(None, (getattr(connection, name, None) for name in _INTERRUPTS)), None)
+        self._interrupts.by(connection)
         self._take = cursor.fetchmany
         self._shape = lambda rows: rows
         if self._described is not None:
@@ -73,16 +74,37 @@ class Walked:
 
     def interrupt(self) -> None:
         """As Source."""
-        if self._interrupt is not None:
-            self._interrupt()
+        self._interrupts.call()
 
     def close(self) -> None:
         """As Source."""
+        self._interrupts.end()
         self._stack.close()
 
 
-_INTERRUPTS: Final = ("interrupt", "cancel_safe", "cancel")
-"""What sqlite3 and psycopg call it."""
+class Interrupts:
+    """Ends what a connection is at, from another thread, as long as the connection is ours."""
+
+    def __init__(self) -> None:
+        """There is nothing to interrupt yet."""
+        self._guard = threading.Lock()
+        self._call: Callable[[], object] | None = None
+
+    def by(self, connection: object) -> None:
+        """Interrupt by what sqlite3 or psycopg have for it."""
+        names = ("interrupt", "cancel_safe", "cancel")
+        self._call = next(filter(None, (getattr(connection, name, None) for name in names)), None)
+
+    def call(self) -> None:
+        """Interrupt."""
+        with self._guard:
+            if self._call is not None:
+                self._call()
+
+    def end(self) -> None:
+        """Interrupt no more: the next one to use the connection is somebody else."""
+        with self._guard:
+            self._call = None
 
 
 def _nothing(_most: int) -> list[Any]:

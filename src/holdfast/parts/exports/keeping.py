@@ -26,12 +26,12 @@ class Kept(NamedTuple):
     rows: int
 
 
-async def keep(export: Export, blobs: Blobs, form: Format) -> Kept:
+async def keep(export: Export, blobs: Blobs, form: Format, file_id: str | None = None) -> Kept:
     """Write an export into a store that is open. It appears there at once, durable, when all of it is written.
 
     Raises what its source raises, InsufficientStorage, Unavailable; then nothing of it is left.
     """
-    file_id = secrets.token_hex(16)
+    file_id = file_id or secrets.token_hex(16)
     try:
         async with export.running(form, None, digest=True) as run, blobs.opened(file_id, Saved(0, "")) as part:
             size = await _written(run.next, part)

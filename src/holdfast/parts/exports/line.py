@@ -16,6 +16,7 @@ _BLOCK: Final = 128 * 1024
 """Bytes that are worth a block of their own."""
 _SLOW_S: Final = 0.1
 """After this, less is handed on as well."""
+_FEW: Final = 64
 _UNKNOWN: Final = 4096.0
 """Bytes that a row is taken to have before one was seen."""
 
@@ -48,6 +49,8 @@ class Recipe:
     """The format whose end is marked, where that is wanted."""
     digest: bool
     """Whether the SHA-256 of everything is wanted."""
+    dense: bool
+    """Whether the format is compressed itself, so that its bytes do not tell how large a row is."""
 
     @property
     def passes(self) -> bool:
@@ -76,7 +79,7 @@ class Line:
 
     def rows_wanted(self, most: int) -> int:
         """How many rows are fetched next."""
-        return max(1, min(most, int(2 * _BLOCK / self._row_bytes)))
+        return max(1, min(_FEW if self._recipe.dense else most, int(2 * _BLOCK / self._row_bytes)))
 
     def rows(self, rows: Rows) -> bytes | None:
         """Encode rows; a block if there is enough for one."""

@@ -63,8 +63,9 @@ class AsyncpgQuery:
     async def open(self) -> Columns:
         """As AsyncSource. A query with a fault in it fails here."""
         self._opened = opened = await self._stack.enter_async_context(self._connection())
-        if not opened.is_in_transaction():
-            await self._stack.enter_async_context(opened.transaction(readonly=True))
+        transaction = opened.transaction(readonly=not opened.is_in_transaction())  # or a part of the caller's
+        await transaction.start()
+        self._stack.push_async_callback(transaction.rollback)  # and with it what the session was set to
         await opened.execute(";".join(SESSION))
         statement = await opened.prepare(self._query)
         self._typed = [

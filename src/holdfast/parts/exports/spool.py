@@ -1,6 +1,7 @@
 """What waits for a slow reader, on disk: in files without names, so that nothing is left behind, whatever happens."""
 
 import errno
+import logging
 import os
 import threading
 from collections import deque
@@ -8,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Final
 
+_LOG = logging.getLogger("holdfast.exports")
 _SEGMENT: Final = 16 * 1024 * 1024
 """A file holds so much, and is gone once that is read."""
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -66,11 +68,11 @@ class Spool:
                 return False
             try:
                 self._write(block)
-            except OSError as error:
+            except OSError as error:  # full, as a rule; with any other failure too, the rows can wait for their reader
                 self._room.give_back(len(block))
-                if error.errno in _NO_ROOM:
-                    return False
-                raise
+                if error.errno not in _NO_ROOM:
+                    _LOG.warning("the spool of exports failed", exc_info=error)
+                return False
             self.waiting += len(block)
             return True
 

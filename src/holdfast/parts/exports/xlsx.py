@@ -15,8 +15,8 @@
 
 Seconds are shown with milliseconds where there are any; the value is exact to about a microsecond. Text of more than
 32,767 UTF-16 units is cut, ends with `…`, and is counted. Characters that XML cannot have are written `_xHHHH_`, as the
-standard says (22.9.2.19), and so is text that looks like it. Excel, LibreOffice and calamine read that back; openpyxl
-leaves it as it is written. Halves of surrogate pairs become U+FFFD.
+standard says (ECMA-376, 22.9.2.19), and the `_` of text that looks like it as well. LibreOffice reads that back, and so
+does calamine, but for U+FFFE and U+FFFF; openpyxl leaves it as it is written. Halves of surrogate pairs become U+FFFD.
 
 A sheet ends at 1,048,576 rows, or before
 4 GiB of XML, and the next one goes on; each begins with the names of the columns.
@@ -154,6 +154,7 @@ _NO_XML: Final = r"\x00-\x08\x0b-\x1f\ufffe\uffff"
 _ODD: Final = re.compile(rf"[&<>{_NO_XML}\ud800-\udfff]|_(?=x[0-9A-Fa-f]{{4}}[_{_NO_XML}])")
 _MENDED: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "_": "_x005F_"}
 _SPECIAL: Final = ("&", ">", "_x", " <", "< ")
+_ordinal: Final = date.toordinal
 _microsecond: Final = attrgetter("microsecond")
 _microseconds: Final = attrgetter("microseconds")
 
@@ -233,7 +234,7 @@ class _Cells:
 
     def _dates(self, column: Sequence[date]) -> Shaped:
         before = _EPOCH.toordinal()
-        serials = [value.toordinal() - before for value in column]
+        serials = [days - before for days in map(_ordinal, column)]
         return self._serials(column, serials, [0] * len(column), parts.DATE, _FIRST_DAY)
 
     def _timestamps(self, column: Sequence[datetime]) -> Shaped:
