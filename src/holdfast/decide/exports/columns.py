@@ -95,9 +95,15 @@ def kind_of(annotation: object) -> Kind:
     return Kind.ANY
 
 
+def _is_of_class(hint: object) -> bool:
+    """Whether a field belongs to the class and not to its rows."""
+    return (typing.get_origin(hint) or hint) is typing.ClassVar
+
+
 def _found(described: Described) -> Columns:
     if isinstance(described, type):
-        return [Column(name, kind_of(hint)) for name, hint in typing.get_type_hints(described).items()]
+        hints = typing.get_type_hints(described)
+        return [Column(name, kind_of(hint)) for name, hint in hints.items() if not _is_of_class(hint)]
     if isinstance(described, Mapping):
         return [Column(name, kind_of(hint)) for name, hint in described.items()]
     if isinstance(described, str):

@@ -30,7 +30,7 @@ class AsyncWalked:
         self._most = 1
         self._came = asyncio.Event()
         self._room = asyncio.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         self._ended = False
         self._shape: Shape | None = None
 
@@ -89,7 +89,7 @@ class AsyncWalked:
         try:
             async with AsyncExitStack() as stack:
                 await self._walk_through(await self._opened(stack))
-        except Exception as error:  # noqa: BLE001 - it is raised where rows are fetched
+        except BaseException as error:  # noqa: BLE001 - it is raised where rows are fetched, also when rows are cancelled
             self._error = error
         finally:
             self._ended = True

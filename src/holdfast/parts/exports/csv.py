@@ -79,7 +79,10 @@ class CsvEncoder:
             body = b"\\"
         if b"\\" in body or b"null" in body:
             body = json.encode_lines(list(zip(*map(self._written, looked), strict=True)))
-        return body[1:-2].replace(b"]\n[", self._newline) + self._newline
+        lines = body[1:-2].replace(b"]\n[", self._newline)
+        if len(body) - 3 - len(lines) != (len(rows) - 1) * (3 - len(self._newline)):  # a text has the same in it
+            return self._joined(columns)
+        return lines + self._newline
 
     def tail(self) -> bytes:
         """Nothing."""

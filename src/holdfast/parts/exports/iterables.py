@@ -8,7 +8,7 @@ read, not when the client has read them.
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -39,14 +39,14 @@ class Walked:
         rows: Any = self._source() if is_function(self._source) else self._source
         if hasattr(rows, "__enter__") and not hasattr(rows, "fetchmany"):  # a cursor may be one too
             rows = self._stack.enter_context(rows)
-        if hasattr(rows, "fetchmany"):
+        if hasattr(rows, "fetchmany") and hasattr(rows, "description"):
             return self._open_cursor(rows)
         if not hasattr(rows, "__iter__"):
             raise SourceUnsuited(f"Rows cannot be had from {type(rows).__name__}.")
         iterator: Iterator[Any] = iter(rows)
-        close = getattr(iterator, "close", None)
-        if callable(close):
-            self._stack.callback(close)
+        for one in (rows, iterator) if hasattr(rows, "fetchmany") else (iterator,):  # a result of SQLAlchemy
+            if callable(close := getattr(one, "close", None)):
+                self._stack.callback(close)
         self._take = lambda most: _soon(iterator, most)
         self._first = list(islice(iterator, 1))
         if not self._first:
@@ -55,7 +55,7 @@ class Walked:
         return columns
 
     def _open_cursor(self, cursor: Any) -> Columns:
-        """DB-API (PEP 249), or a result of SQLAlchemy, which has the same method."""
+        """DB-API (PEP 249)."""
         self._stack.callback(cursor.close)
         connection = getattr(cursor, "connection", None)
         self._interrupts.by(connection)
@@ -65,7 +65,7 @@ class Walked:
             return columns_of(self._described)
         if cursor.description is None:
             raise SourceUnsuited("The cursor has no rows: execute a query with it first.")
-        return [Column(described[0]) for described in cursor.description]
+        return columns_of([Column(described[0]) for described in cursor.description])
 
     def fetch(self, most: int) -> Rows:
         """As Source."""
@@ -97,7 +97,7 @@ class Interrupts:
 
     def call(self) -> None:
         """Interrupt."""
-        with self._guard:
+        with self._guard, suppress(Exception):  # the application may have closed the connection meanwhile
             if self._call is not None:
                 self._call()
 

@@ -17,8 +17,8 @@ _BLOCK: Final = 128 * 1024
 _SLOW_S: Final = 0.1
 """After this, less is handed on as well."""
 _FEW: Final = 64
-_UNKNOWN: Final = 4096.0
-"""Bytes that a row is taken to have before one was seen."""
+_UNKNOWN: Final = 2.0 * _BLOCK
+"""Bytes that a row is taken to have before one was seen: the first batch is one row, each after it up to twice as many."""
 
 
 @dataclass(slots=True)

@@ -1,19 +1,23 @@
 """NDJSON, an object on each line, and JSON, an array of the same objects."""
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import starmap
+from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
 from holdfast.decide.exports.columns import Column, Columns, Kind
 from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import has_no_number, json, side_by_side, text, utf8, whole
+from holdfast.parts.exports.values import embedded, has_no_number, is_nested, json, side_by_side, text, utf8, whole
 
 _ODD: Final = frozenset({float, Decimal, timedelta, str})
 """Types of which some values need a closer look."""
+_FLAT: Final = frozenset({NoneType, bool, int, float, Decimal, str, bytes, datetime, date, time, timedelta, UUID})
+_VALID: Final = msgspec.json.Decoder(msgspec.Raw)
 
 
 class _Objects:
@@ -47,13 +51,22 @@ def _maker(names: Sequence[str]) -> Callable[..., object]:
 def _looked(column: Column, values: Sequence[Any]) -> Sequence[Any]:
     """A column, in which what msgspec would write otherwise is written here."""
     found = set(map(type, values))
+    nested = {kind for kind in found if kind not in _FLAT and is_nested(kind)}
+    if nested:
+        return [msgspec.Raw(embedded(value)) if type(value) in nested else _scalar(column, value) for value in values]
     if found.isdisjoint(_ODD):
         return values
     if column.kind is Kind.JSON_TEXT and str in found:
-        return [_embedded(value) if type(value) is str else value for value in values]
+        return [_scalar(column, value) for value in values]
     if timedelta in found or (not found.isdisjoint({float, Decimal}) and _has_no_number(values)):
         return [text(value) if _is_odd(value) else value for value in values]
     return values
+
+
+def _scalar(column: Column, value: Any) -> Any:
+    if column.kind is Kind.JSON_TEXT and type(value) is str:
+        return _embedded(value)
+    return text(value) if _is_odd(value) else value
 
 
 def _has_no_number(values: Sequence[Any]) -> bool:
@@ -67,9 +80,13 @@ def _is_odd(value: Any) -> bool:
 
 
 def _embedded(value: str) -> msgspec.Raw:
-    """Text that is JSON already, on one line."""
+    """Text that is JSON already, on one line; a string of what was said to be JSON and is none."""
     written = utf8(value)
-    return msgspec.Raw(msgspec.json.format(written, indent=-1) if b"\n" in written or b"\r" in written else written)
+    try:
+        _VALID.decode(written)
+        return msgspec.Raw(msgspec.json.format(written, indent=-1) if b"\n" in written or b"\r" in written else written)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return msgspec.Raw(json.encode(written.decode()))
 
 
 def _whole(value: Any) -> Any:

@@ -125,10 +125,15 @@ class Outlet:
                         self._has_taken()
                     return block
             elif ended:
-                if self._error is not None:
-                    raise self._error
+                self._fail()
                 return None
             await self._moved.wait()
+
+    def _fail(self) -> None:
+        if isinstance(self._error, Exception):
+            raise self._error
+        if self._error is not None:  # a cancellation of the source is none of the reader, and is no end either
+            raise RuntimeError("The rows of the export were given up by their source.") from self._error
 
     def leave(self) -> None:
         """Read no more: the source is told at its next block, and what waits is thrown away."""

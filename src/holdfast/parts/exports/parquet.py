@@ -35,6 +35,7 @@ _parquet: Any = cast("Any", pq)
 
 _GROUP_ROWS: Final = 65_536
 _GROUP_BYTES: Final = 4 * 1024 * 1024
+_MARK: Final = b"PAR1"
 _BATCHES: Final = 64
 """So many batches become one: each costs some KiB, however few rows it has."""
 
@@ -88,6 +89,8 @@ class ParquetEncoder:
         self._group_rows = group_rows
         self._group_bytes = group_bytes
         self._sink = io.BytesIO()
+        self._marked = False
+        """Whether pyarrow has written the mark too."""
         self._writer: Any = None
         self._types: list[_Type] | None = None
         """None until they are decided."""
@@ -99,16 +102,17 @@ class ParquetEncoder:
         self._bytes = 0
 
     def head(self) -> bytes:
-        """The mark of the format, if the types need no rows to be decided."""
+        """The mark of the format, though it may not be known yet of which types the columns are."""
         choices = [_TYPES.get(column.kind, (_STRING,)) for column in self._columns]
         if all(len(some) == 1 for some in choices):
             self._open([some[0] for some in choices])
-        return self._taken()
+        return _MARK
 
     def batch(self, rows: Rows) -> bytes:
         """Some rows: a group, if they complete one."""
         self._rows += len(rows)
         if self._types is None:
+            side_by_side(rows, len(self._columns))
             self._held.append(rows)
             self._bytes += sum(map(_weight, rows))
         else:
@@ -163,6 +167,9 @@ class ParquetEncoder:
         made = self._sink.getvalue()
         self._sink.seek(0)
         self._sink.truncate()
+        if made and not self._marked:
+            self._marked = True
+            return made.removeprefix(_MARK)
         return made
 
 

@@ -17,7 +17,7 @@ def shaped(described: Described | None, first: Any) -> tuple[Columns, Shape]:
 
     Where the columns are not described their names come from the first row, as far as it has names; nothing else does.
     """
-    columns = columns_of(described) if described is not None else _columns_in(first)
+    columns = columns_of(_columns_in(first) if described is None else described)
     names = [column.name for column in columns]
     if isinstance(first, Mapping):
         exact = len(names) if described is None else None

@@ -71,6 +71,7 @@ class Spool:
             except OSError as error:  # full, as a rule; with any other failure too, the rows can wait for their reader
                 self._room.give_back(len(block))
                 if error.errno not in _NO_ROOM:
+                    self._most = 0  # it is not tried again, and not told again
                     _LOG.warning("the spool of exports failed", exc_info=error)
                 return False
             self.waiting += len(block)

@@ -69,9 +69,15 @@ def _boolean(value: bool) -> str:
 
 def _number(value: float | Decimal) -> str:
     """A float as the shortest that reads back as the same; a decimal with all its digits."""
-    if math.isfinite(value):
+    if _is_number(value):
         return float.__repr__(value) if isinstance(value, float) else format(value, "f")
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    not_a_number = value.is_nan() if isinstance(value, Decimal) else math.isnan(value)
+    return "NaN" if not_a_number else "Infinity" if value > 0 else "-Infinity"
+
+
+def _is_number(value: float | Decimal) -> bool:
+    """Decimals are asked themselves: as floats, those of many digits would be infinite."""
+    return value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)
 
 
 def _bytes(value: bytes) -> str:
@@ -98,7 +104,40 @@ def _interval(value: dt.timedelta) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.encode(value).decode()
+    return embedded(value).decode()
+
+
+def embedded(value: Any) -> bytes:
+    """A value that has others in it, as JSON."""
+    try:
+        written = json.encode(value)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return json.encode(_mended(value))
+    if b"NaN" in written or b"Infinity" in written:  # in a text, or a decimal, and then it is no JSON
+        return json.encode(_mended(value))
+    return written
+
+
+def _mended(value: Any) -> Any:
+    """The same of dicts and lists, with what JSON cannot have seen to."""
+    built = msgspec.to_builtins(value, builtin_types=_LEFT, str_keys=True, enc_hook=_hook)
+    return _walked(built)
+
+
+def _walked(value: Any) -> Any:
+    kind = value.__class__
+    if kind is dict:
+        return {whole(name): _walked(member) for name, member in value.items()}
+    if kind is list or kind is tuple:
+        return [_walked(item) for item in value]
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None
+    return whole(value) if isinstance(value, str) else value
+
+
+def is_nested(kind: type) -> bool:
+    """Whether values of a type have others in them, and are JSON."""
+    return _writer(kind) is _json
 
 
 def _enum(value: enum.Enum) -> str:
@@ -131,10 +170,12 @@ _WRITERS: Final[dict[type, Write]] = {
     frozenset: _json,
 }
 
+_LEFT: Final = (Decimal, bytes, bytearray, memoryview, dt.datetime, dt.date, dt.time, dt.timedelta, UUID)
+
 json: Final = msgspec.json.Encoder(enc_hook=_hook, decimal_format="number")
 """Writes whole rows at the speed of C; its way is the grammar's, but for what `csv` and `ndjson` look for first."""
 
 
 def has_no_number(values: Sequence[Any]) -> bool:
     """Whether one of some floats and decimals is NaN or infinite."""
-    return not all(value is None or math.isfinite(value) for value in values)
+    return not all(value is None or _is_number(value) for value in values)

@@ -18,8 +18,8 @@ Seconds are shown with milliseconds where there are any; the value is exact to a
 standard says (ECMA-376, 22.9.2.19), and the `_` of text that looks like it as well. LibreOffice reads that back, and so
 does calamine, but for U+FFFE and U+FFFF; openpyxl leaves it as it is written. Halves of surrogate pairs become U+FFFD.
 
-A sheet ends at 1,048,576 rows, or before
-4 GiB of XML, and the next one goes on; each begins with the names of the columns.
+A sheet ends at 1,048,576 rows, or before 4 GiB of XML, and the next one goes on; each begins with the names of the
+columns.
 """
 
 import enum
@@ -61,6 +61,8 @@ class XlsxEncoder:
         self._rows_a_sheet = max(2, min(rows_a_sheet, _MOST_ROWS))
         self._archive = parts.Archive()
         self._cells = _Cells()
+        names = (self._cells.text(column.name, parts.BOLD) for column in columns)
+        self._names = "".join(place % 1 + name for place, name in zip(self._places, names, strict=True))
         self._done: list[str] = []
         """What the sheets that are done have their filters over."""
         self._row = 0
@@ -111,9 +113,7 @@ class XlsxEncoder:
     def _begun(self) -> bytes:
         """The next sheet, as far as the names of the columns."""
         number = len(self._done) + 1
-        names = [self._cells.text(column.name, parts.BOLD) for column in self._columns]
-        cells = "".join(place % 1 + name for place, name in zip(self._places, names, strict=True))
-        head = f'{parts.sheet_head(self._columns, first=number == 1)}<row r="1">{cells}</row>'
+        head = f'{parts.sheet_head(self._columns, first=number == 1)}<row r="1">{self._names}</row>'
         self._row = 1
         return self._archive.begin(f"xl/worksheets/sheet{number}.xml") + self._archive.write(head.encode())
 
@@ -209,11 +209,11 @@ class _Cells:
         return "%s", [_NUMBER % int(value) if -_EXACT < value < _EXACT else self.text(text(value)) for value in column]
 
     def _floats(self, column: Sequence[float]) -> Shaped:
-        if not isfinite(sum(column)):
-            return "%s", [_NUMBER % float(value) if isfinite(value) else self.text(text(value)) for value in column]
         if type(column[0]) is not float:
             column = list(map(float, column))  # subclasses may be written otherwise
-        return "><v>%r</v></c>", column
+        if isfinite(sum(column)):
+            return "><v>%r</v></c>", column
+        return "%s", [_NUMBER % value if isfinite(value) else self.text(text(value)) for value in column]
 
     def _decimals(self, column: Sequence[Decimal]) -> Shaped:
         written = list(map(str, column))
@@ -274,6 +274,8 @@ class _Cells:
     # -- text --
 
     def _texts(self, column: Sequence[str]) -> Shaped:
+        if type(column[0]) is not str:
+            column = list(map(str.__str__, column))  # as above
         joined = "<".join(column)
         if (
             joined.isprintable()
@@ -282,7 +284,6 @@ class _Cells:
             and joined[:1] != " "
             and joined[-1:] != " "
             and (len(joined) * 2 <= _LONGEST or max(map(len, column)) * 2 <= _LONGEST)
-            and type(column[0]) is str  # subclasses may be written otherwise
         ):
             return _TEXT, column
         return "%s", list(map(self.text, column))
