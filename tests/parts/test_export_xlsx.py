@@ -487,5 +487,5 @@ def test_memory_stays_flat_however_many_rows_there_are():
     finally:
         tracemalloc.stop()
     assert made > 500_000
-    assert after - before < 16 * 1024
-    assert peak - before < 512 * 1024
+    assert after - before < 512 * 1024  # what waits to be compressed
+    assert peak - before < 1024 * 1024

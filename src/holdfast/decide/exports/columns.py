@@ -69,7 +69,7 @@ _KINDS: Final[dict[object, Kind]] = {
 
 def columns_of(described: Described) -> Columns:
     """The columns that an application describes. Raises ColumnsMismatch if there are none, or two have one name."""
-    found = _found(described)
+    found = [Column(str(column.name), column.kind) for column in _found(described)]
     names = [column.name for column in found]
     if not names:
         raise ColumnsMismatch("The export has no columns.")

@@ -52,6 +52,8 @@ class ArrowSource:
         self._batch: Any = None
         self._at = 0
 
+    plain: bool = False
+
     def open(self) -> Columns:
         """The columns, by the schema; none where an iterable has no batch. Raises SourceUnsuited, ColumnsMismatch."""
         self._batches, self._schema = self._begun()

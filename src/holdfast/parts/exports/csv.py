@@ -15,15 +15,18 @@ from uuid import UUID
 
 import msgspec
 
-from holdfast.decide.exports.columns import Columns
+from holdfast.decide.exports.columns import Columns, Kind
 from holdfast.decide.exports.errors import ColumnsMismatch
 from holdfast.decide.exports.formulas import FIRST, neutral
 from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import json, side_by_side, text, utf8
+from holdfast.parts.exports.values import embedded, json, side_by_side, text, utf8
 
 _BARE: Final = frozenset({int, float, bool, Decimal})
 _QUICK: Final = frozenset({int, float, bool, str, datetime, date, time, UUID, NoneType})
 """Types that msgspec writes as they should be, if nothing odd is in them."""
+_DECIMAL: Final = frozenset({Decimal, NoneType})
+_ODD: Final = frozenset("EIN")
+"""What the text of a decimal has besides digits where it has an exponent or is no number."""
 _NULL: Final = msgspec.Raw(b"")
 _DELIMITERS: Final = frozenset(",;\t|")
 
@@ -60,6 +63,7 @@ class CsvEncoder:
     def __init__(self, columns: Columns, dialect: Csv) -> None:
         """Begin."""
         self._names = [column.name for column in columns]
+        self._json = [column.kind is Kind.JSON for column in columns]
         self._dialect = dialect
         self._newline = dialect.newline.encode()
 
@@ -67,9 +71,17 @@ class CsvEncoder:
         """The byte order mark and the names, as far as they are wanted."""
         return head(self._names, self._dialect)
 
-    def batch(self, rows: Rows) -> bytes:
+    def batch(self, rows: Rows, *, plain: bool = False) -> bytes:
         """A line for each row."""
-        columns = side_by_side(rows, len(self._names))
+        if plain and not self._dialect.neutral and self._dialect.delimiter == "," and not any(self._json):
+            body = json.encode_lines(rows)
+            if b"\\" not in body and b"null" not in body:
+                return body[1:-2].replace(b"]\n[", self._newline) + self._newline
+        columns: Sequence[Sequence[Any]] = side_by_side(rows, len(self._names))
+        if any(self._json):
+            columns = [
+                _as_json(column) if is_json else column for column, is_json in zip(columns, self._json, strict=True)
+            ]
         if self._dialect.delimiter != ",":
             return self._joined(columns)
         looked = [self._looked(column) for column in columns]
@@ -91,6 +103,8 @@ class CsvEncoder:
     def _looked(self, column: Sequence[Any]) -> Sequence[Any]:
         """A column with its NULLs and formulas seen to; the rest may still need to be `_written`."""
         found = set(map(type, column))
+        if found <= _DECIMAL:
+            return self._decimals(column)
         if not found <= _QUICK:
             return [self._raw(value) for value in column]
         if str in found and self._dialect.neutral:
@@ -100,6 +114,13 @@ class CsvEncoder:
         if NoneType in found:
             column = [_NULL if value is None else value for value in column]
         return column
+
+    def _decimals(self, column: Sequence[Decimal | None]) -> Sequence[Any]:
+        """Decimals; as a rule their own text is what is wanted."""
+        written = ["" if value is None else str(value) for value in column]
+        if _ODD.isdisjoint("".join(written)):
+            return list(map(msgspec.Raw, written))
+        return [self._raw(value) for value in column]
 
     def _written(self, column: Sequence[Any]) -> Sequence[Any]:
         """A column in which everything is seen to."""
@@ -120,6 +141,11 @@ class CsvEncoder:
         fields = [[_field(value, self._dialect) for value in column] for column in columns]
         lines = map(self._dialect.delimiter.join, zip(*fields, strict=True))
         return utf8(self._dialect.newline.join(lines) + self._dialect.newline)
+
+
+def _as_json(values: Sequence[Any]) -> Sequence[Any]:
+    """A column of JSON, in which a string is one of JSON as well."""
+    return [embedded(value).decode() if isinstance(value, str) else value for value in values]
 
 
 def head(names: Sequence[str], dialect: Csv) -> bytes:

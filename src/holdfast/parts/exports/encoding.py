@@ -14,8 +14,12 @@ class Encoder(Protocol):
         """What comes before the first row."""
         ...
 
-    def batch(self, rows: Rows) -> bytes:
-        """Some rows, at least one; what cannot be written yet comes with a later batch or the tail."""
+    def batch(self, rows: Rows, *, plain: bool = False) -> bytes:
+        """Some rows, at least one; what cannot be written yet comes with a later batch or the tail.
+
+        `plain` rows are tuples with as many values as there are columns, and each is an int, a float, a str, bytes,
+        a date, a datetime or None, as sqlite3 has them: what is looked for elsewhere cannot be in them.
+        """
         ...
 
     def tail(self) -> bytes:

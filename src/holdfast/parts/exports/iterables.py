@@ -5,6 +5,7 @@ does, is opened where it is used. What it gives may be a context manager around 
 read, not when the client has read them.
 """
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from holdfast.decide.exports.errors import SourceUnsuited
 from holdfast.parts.exports.encoding import Rows
 from holdfast.parts.exports.rows import Shape, shaped, unshaped
 
+_CONVERTERS: Final = {"DATE", "TIMESTAMP"}
+"""What sqlite3 has itself, and uses where a connection wants it."""
 _PATIENCE_S: Final = 0.05
 """Rows that are there are handed on after this, though more were asked for."""
 
@@ -33,6 +36,8 @@ class Walked:
         self._shape: Shape | None = None
         self._first: list[Any] = []
         self._interrupts = Interrupts()
+        self.plain: bool = False
+        """As Source."""
 
     def open(self) -> Columns:
         """As Source."""
@@ -59,6 +64,7 @@ class Walked:
         self._stack.callback(cursor.close)
         connection = getattr(cursor, "connection", None)
         self._interrupts.by(connection)
+        self.plain = gives_plain(cursor)
         self._take = cursor.fetchmany
         self._shape = lambda rows: rows
         if self._described is not None:
@@ -80,6 +86,13 @@ class Walked:
         """As Source."""
         self._interrupts.end()
         self._stack.close()
+
+
+def gives_plain(cursor: Any) -> bool:
+    """Whether a cursor is one of sqlite3 that makes nothing else of the database's values."""
+    if not isinstance(cursor, sqlite3.Cursor) or cursor.row_factory is not None:
+        return False
+    return cursor.connection.text_factory is str and sqlite3.converters.keys() == _CONVERTERS
 
 
 class Interrupts:

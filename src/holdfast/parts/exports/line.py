@@ -18,7 +18,7 @@ _SLOW_S: Final = 0.1
 """After this, less is handed on as well."""
 _FEW: Final = 64
 _UNKNOWN: Final = 2.0 * _BLOCK
-"""Bytes that a row is taken to have before one was seen: the first batch is one row, each after it up to twice as many."""
+"""Bytes that a row is taken to have before one was seen: the first batch is one row, the next ones grow."""
 
 
 @dataclass(slots=True)
@@ -61,8 +61,20 @@ class Recipe:
 class Line:
     """The line of one export. It is used by one thread at a time."""
 
-    def __init__(self, recipe: Recipe, columns: Columns, progress: Progress, written: Csv | None = None) -> None:
-        """Begin with what comes before the rows. With `written` a server writes them, in this dialect."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        columns: Columns,
+        progress: Progress,
+        *,
+        written: Csv | None = None,
+        plain: bool = False,
+    ) -> None:
+        """Begin with what comes before the rows. With `written` a server writes them, in this dialect.
+
+        `plain` is as in `Encoder.batch`.
+        """
+        self._plain = plain
         self._recipe = recipe
         self._progress = progress
         self._encoder = recipe.encoder(columns) if written is None else CsvEncoder(columns, written)
@@ -83,7 +95,7 @@ class Line:
 
     def rows(self, rows: Rows) -> bytes | None:
         """Encode rows; a block if there is enough for one."""
-        made = self._encoder.batch(rows)
+        made = self._encoder.batch(rows, plain=self._plain)
         self._row_bytes = max(len(made) / len(rows), self._row_bytes / 2)
         self._progress.rows = (self._progress.rows or 0) + len(rows)
         return self.add(made)

@@ -34,7 +34,7 @@ _arrow: Any = cast("Any", pa)  # it has no types
 _parquet: Any = cast("Any", pq)
 
 _GROUP_ROWS: Final = 65_536
-_GROUP_BYTES: Final = 4 * 1024 * 1024
+_GROUP_BYTES: Final = 2 * 1024 * 1024
 _MARK: Final = b"PAR1"
 _BATCHES: Final = 64
 """So many batches become one: each costs some KiB, however few rows it has."""
@@ -108,7 +108,7 @@ class ParquetEncoder:
             self._open([some[0] for some in choices])
         return _MARK
 
-    def batch(self, rows: Rows) -> bytes:
+    def batch(self, rows: Rows, *, plain: bool = False) -> bytes:  # noqa: ARG002 - every value is looked at
         """Some rows: a group, if they complete one."""
         self._rows += len(rows)
         if self._types is None:
@@ -161,6 +161,7 @@ class ParquetEncoder:
             self._writer.write_batch(_arrow.concat_batches(batches))
         self._held, self._merged, self._batches = [], [], []
         self._rows = self._bytes = 0
+        _arrow.default_memory_pool().release_unused()  # or it would keep what the largest groups took
 
     def _taken(self) -> bytes:
         """What pyarrow has written since; it counts the bytes itself."""

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
 
-from holdfast.decide.exports.columns import Column, Columns, Kind
-from holdfast.decide.exports.server import SESSION, Typed, wrapped
+from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of
+from holdfast.decide.exports.errors import ColumnsMismatch
+from holdfast.decide.exports.server import SESSION, Typed, binds_plainly, is_copied, read, wrapped
 from holdfast.parts.exports.csv import Csv
 from holdfast.parts.exports.encoding import Rows
 
@@ -36,6 +37,8 @@ KINDS: Final = {
     "jsonb": Kind.JSON_TEXT,
 }
 """What the values of PostgreSQL's types are."""
+_READ: Final = frozenset({*KINDS, "timetz", "inet", "void"})
+"""Types of which asyncpg's values are written as they should be."""
 
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens a connection of asyncpg for as long as it is needed."""
@@ -44,6 +47,13 @@ Opened = Callable[[], AbstractAsyncContextManager[Any]]
 def kind(column: Typed) -> Kind:
     """The kind of a column by its type on the server."""
     return Kind.JSON if column.is_array else KINDS.get(column.type_name, Kind.ANY)
+
+
+def fitting(described: Columns, found: Columns) -> Columns:
+    """The columns as the application describes them. Raises ColumnsMismatch if the query has more or fewer."""
+    if len(described) != len(found):
+        raise ColumnsMismatch(f"The query has {len(found)} columns, and {len(described)} are described.")
+    return described
 
 
 class AsyncpgQuery:
@@ -72,17 +82,36 @@ class AsyncpgQuery:
             Typed(one.name, one.type.name.removesuffix("[]"), is_array=one.type.kind == "array")
             for one in statement.get_attributes()
         ]
-        return self._columns or [Column(one.name, kind(one)) for one in self._typed]
+        found = columns_of([Column(one.name, kind(one)) for one in self._typed])
+        if self._columns is not None:
+            return fitting(self._columns, found)
+        decoded = await self._decoded() if any(column.kind is Kind.JSON_TEXT for column in found) else ()
+        kinds = [
+            Kind.JSON if one.type_name in decoded else column.kind
+            for one, column in zip(self._typed, found, strict=True)
+        ]
+        return [column._replace(kind=kind) for column, kind in zip(found, kinds, strict=True)]
+
+    async def _decoded(self) -> Sequence[str]:
+        """The types of JSON for which the connection has a codec, so that they are text no more."""
+        values = [(name, await self._opened.fetchval(f"SELECT '0'::{name}")) for name in ("json", "jsonb")]
+        return [name for name, value in values if not isinstance(value, str)]
 
     async def fetch(self, most: int) -> Rows:
         """As AsyncSource."""
         if self._cursor is None:
-            self._cursor = await self._opened.cursor(self._query, *self._args)
+            query = read(self._query, self._typed, _READ)
+            self._cursor = await self._opened.cursor(query, *self._args)
         return await self._cursor.fetch(most)
 
     def writes(self, dialect: Csv) -> bool:
         """As AsyncWritesCsv."""
-        return dialect.newline == "\n"
+        return (
+            dialect.newline == "\n"
+            and is_copied(self._typed, native=dialect.native)
+            and (not self._args or binds_plainly(self._query))
+            and self._opened.get_settings().server_encoding == "UTF8"
+        )
 
     async def copy(self, dialect: Csv, put: Callable[[bytes], Awaitable[None]]) -> int:
         """As AsyncWritesCsv: `COPY (...) TO STDOUT`, with arguments that the driver puts in."""

@@ -20,6 +20,7 @@ from holdfast.parts.exports.sources import AsyncSource, AsyncWritesCsv, Source, 
 _LOG = logging.getLogger("holdfast.exports")
 _STOP_S: Final = 5.0
 """A source that cannot be interrupted has so long to end."""
+_HEARD_S: Final = 0.05
 _ROWS: Final = 64
 """Rows that are fetched and encoded at once in a thread, at most: each may have 64 KiB."""
 _ROWS_FROM_LOOP: Final = 512
@@ -54,7 +55,7 @@ class Threaded:
             await threads.run(self._source.interrupt)  # again: the call that it is about may not have begun
             await asyncio.wait({self._over}, timeout=0.02)
             if time.monotonic() > until:
-                _LOG.warning("the source of an export goes on although nobody reads it", extra={"seconds": _STOP_S})
+                _left_alone()
                 return
 
     def _work(self) -> None:
@@ -78,12 +79,13 @@ class Threaded:
         source, dialect = self._source, self._recipe.csv
         columns = source.open()
         if dialect is not None and isinstance(source, WritesCsv) and source.writes(dialect):
-            line = Line(self._recipe, columns, self._progress, dialect)
+            line = Line(self._recipe, columns, self._progress, written=dialect)
             rows: int | None = source.copy(dialect, lambda made: self._put(line.add(made)))
         else:
-            line, rows = Line(self._recipe, columns, self._progress), None
+            line, rows = Line(self._recipe, columns, self._progress, plain=source.plain), None
             while some := source.fetch(line.rows_wanted(_ROWS)):
                 self._put(line.rows(some))
+        source.close()  # before the end is said, for it may fail; and what waits for room holds no connection
         self._put(line.end(rows))
 
     def _put(self, block: bytes | None) -> None:
@@ -105,13 +107,20 @@ class Tasked:
         self._recipe = recipe
         self._progress = progress
         self._outlet = outlet
+        self._closing: asyncio.Future[None] | None = None
         self._task = asyncio.create_task(self._work())
 
     async def stop(self) -> None:
-        """As Threaded."""
+        """As Threaded.
+
+        A source that is handing on a block hears there that nobody reads: drivers mind that less than being cancelled.
+        """
         self._outlet.leave()
+        await asyncio.wait({self._task}, timeout=_HEARD_S)
         self._task.cancel()
-        await asyncio.wait({self._task})
+        await asyncio.wait({self._task}, timeout=_STOP_S)
+        if not self._task.done():
+            _left_alone()
 
     async def _work(self) -> None:
         error: BaseException | None = None
@@ -119,7 +128,7 @@ class Tasked:
             try:
                 await self._produce()
             finally:
-                await asyncio.shield(asyncio.ensure_future(self._source.close()))
+                await self._close()
         except BaseException as caught:  # noqa: BLE001 - it is raised where the export is read
             error = caught
         self._outlet.end(error)
@@ -128,12 +137,23 @@ class Tasked:
         source, dialect = self._source, self._recipe.csv
         columns = await source.open()
         if dialect is not None and isinstance(source, AsyncWritesCsv) and source.writes(dialect):
-            line = Line(self._recipe, columns, self._progress, dialect)
+            line = Line(self._recipe, columns, self._progress, written=dialect)
             rows: int | None = await source.copy(dialect, lambda made: self._pass(line, made))
         else:
             line, rows = await threads.run(Line, self._recipe, columns, self._progress), None
             await self._produce_rows(line)
+        await self._close()  # as in Threaded
         await self._put(await threads.run(line.end, rows))
+
+    async def _close(self) -> None:
+        """Close the source, once, and wait for that also when cancelled."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._source.close())
+        try:
+            await asyncio.shield(self._closing)
+        except asyncio.CancelledError:
+            await asyncio.wait({self._closing})
+            raise
 
     async def _produce_rows(self, line: Line) -> None:
         """Encode some rows while the next are fetched."""
@@ -156,3 +176,7 @@ class Tasked:
     async def _put(self, block: bytes | None) -> None:
         if block:
             await self._outlet.put_from_loop(block)
+
+
+def _left_alone() -> None:
+    _LOG.warning("the source of an export goes on although nobody reads it", extra={"seconds": _STOP_S})

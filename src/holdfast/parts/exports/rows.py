@@ -22,9 +22,11 @@ def shaped(described: Described | None, first: Any) -> tuple[Columns, Shape]:
     if isinstance(first, Mapping):
         exact = len(names) if described is None else None
         return columns, lambda rows: _picked(itemgetter(*names), rows, names, exact)
+    kind: Any = first.__class__
     if isinstance(first, Sequence) and not isinstance(first, str | bytes | bytearray):
         return columns, lambda rows: rows
-    kind: Any = first.__class__
+    if hasattr(kind, "keys") and hasattr(kind, "__iter__"):  # a record of asyncpg, whose values are walked through
+        return columns, lambda rows: rows
     if described is None and not _is_record(kind):
         raise ColumnsMismatch(
             "A row is a tuple, a mapping, or an object with fields; for others, describe the columns."

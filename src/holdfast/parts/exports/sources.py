@@ -11,6 +11,11 @@ from holdfast.parts.exports.encoding import Rows
 class Source(Protocol):
     """Rows that are waited for in a thread, which is the same from `open` to `close`."""
 
+    @property
+    def plain(self) -> bool:
+        """Once it is open: whether its values are those of SQLite, as in `Encoder.batch`."""
+        ...
+
     def open(self) -> Columns:
         """Begin, and say what the columns are. Raises what the source raises, ColumnsMismatch, SourceUnsuited."""
         ...
@@ -24,7 +29,7 @@ class Source(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of what it holds, whatever happened."""
+        """Let go of what it holds, whatever happened; a second time there is nothing left to do."""
         ...
 
 

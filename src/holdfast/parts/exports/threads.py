@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -12,19 +12,25 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _made() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)) + 2), "holdfast-export")
+def _made() -> tuple[ThreadPoolExecutor, ThreadPoolExecutor]:
+    cores = len(os.sched_getaffinity(0))
+    return ThreadPoolExecutor(min(8, cores + 2), "holdfast-export"), ThreadPoolExecutor(cores, "holdfast-pack")
 
 
-_threads = _made()
+_threads, _packing = _made()
 
 
 def _forget() -> None:
-    global _threads  # noqa: PLW0603 - a forked child has none of its parent's threads
-    _threads = _made()
+    global _threads, _packing
+    _threads, _packing = _made()
 
 
 os.register_at_fork(after_in_child=_forget)
+
+
+def start(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Call `function` in another thread, from one of these or any other. It must not wait for one of these."""
+    return _packing.submit(function, *args, **kwargs)
 
 
 async def run(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

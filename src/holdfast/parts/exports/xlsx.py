@@ -78,7 +78,7 @@ class XlsxEncoder:
         add = self._archive.add
         return add("_rels/.rels", parts.ROOT) + add("xl/styles.xml", parts.STYLES) + self._begun()
 
-    def batch(self, rows: Rows) -> bytes:
+    def batch(self, rows: Rows, *, plain: bool = False) -> bytes:  # noqa: ARG002 - a cell needs more than that
         """Some rows. Those of the first batch are there at once, later ones when the compressor gives them."""
         columns = side_by_side(rows, len(self._columns))
         made: list[bytes] = []

@@ -8,16 +8,20 @@ import re
 import struct
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
 
 from holdfast.decide.exports.columns import Column, Columns, Kind
+from holdfast.parts.exports import threads
 from holdfast.parts.exports.values import utf8
 
 # -- the archive --
 
 _LEVEL: Final = 1
 """Cells are so alike that higher levels take twice the time to save a fifth."""
+_WORTH: Final = 128 * 1024
+"""Bytes that are worth a thread."""
 _DAY: Final = 0x21
 """The first of January 1980: the same rows make the same file."""
 _STREAMED: Final = 0x08
@@ -65,6 +69,9 @@ class Archive:
         self._packer = zlib.compressobj(_LEVEL, wbits=-15)
         self._crc = 0
         self._packed = 0
+        self._gathered: list[bytes] = []
+        self._waiting = 0
+        self._packing: Future[bytes] | None = None
         self.size: int = 0
         """Bytes of the part that is being written, before compression."""
 
@@ -85,18 +92,23 @@ class Archive:
         return self._appended(_Entry(self._name, _STREAMED, 0, 0, 0, self._at).local())
 
     def write(self, content: bytes) -> bytes:
-        """Some content of the part; much of it stays in the compressor at first."""
-        self._crc = zlib.crc32(content, self._crc)
+        """Some content of the part. A thread compresses it while the next is made, and it comes with what follows."""
         self.size += len(content)
-        return self._compressed(self._packer.compress(content))
+        self._gathered.append(content)
+        self._waiting += len(content)
+        if self._waiting < _WORTH:
+            return b""
+        packed = self._settled()
+        self._packing = threads.start(self._pack, self._taken())
+        return packed
 
     def flush(self) -> bytes:
         """What is in the compressor."""
-        return self._compressed(self._packer.flush(zlib.Z_SYNC_FLUSH))
+        return self._all() + self._compressed(self._packer.flush(zlib.Z_SYNC_FLUSH))
 
     def end(self) -> bytes:
         """The end of the part."""
-        rest = self._compressed(self._packer.flush())
+        rest = self._all() + self._compressed(self._packer.flush())
         entry = _Entry(self._name, _STREAMED, self._crc, self._packed, self.size, self._begun_at)
         self._entries.append(entry)
         return rest + self._appended(entry.behind())
@@ -113,6 +125,23 @@ class Archive:
         few = min(count, _SHORT)
         size = min(ends - begins, _LONG)
         return listed + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, few, few, size, min(begins, _LONG), 0)
+
+    def _pack(self, content: bytes) -> bytes:
+        self._crc = zlib.crc32(content, self._crc)
+        return self._packer.compress(content)
+
+    def _settled(self) -> bytes:
+        """What the thread has made."""
+        packing, self._packing = self._packing, None
+        return b"" if packing is None else self._compressed(packing.result())
+
+    def _all(self) -> bytes:
+        """All there is, compressed here and now."""
+        return self._settled() + self._compressed(self._pack(self._taken()))
+
+    def _taken(self) -> bytes:
+        gathered, self._gathered, self._waiting = self._gathered, [], 0
+        return b"".join(gathered)
 
     def _compressed(self, packed: bytes) -> bytes:
         self._packed += len(packed)
