@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-from holdfast.asgi import Headers, Message, Receive, Scope, Send, header
+from holdfast.asgi import Headers, Message, Receive, Scope, Send
 from holdfast.decide.exports import formats
 from holdfast.decide.exports.columns import Columns
 from holdfast.decide.exports.errors import ReaderTooSlow
@@ -84,6 +84,9 @@ class Export(Answering):
             leaving = asyncio.ensure_future(_left(receive))
             try:
                 await _Answer(run, send, headers, self._settings.idle_s, trailing=trailing).sent_unless(leaving)
+            except ReaderTooSlow as error:  # which is no failure of ours, and so nobody else says why it was cut off
+                _LOG.warning("an export was cut off", extra={"problem": error.code})
+                raise
             finally:
                 leaving.cancel()
                 await asyncio.wait({leaving})
@@ -121,8 +124,7 @@ class Export(Answering):
     def _coding(self, scope: Scope, form: Format) -> str | None:
         if form.packed or not self._choices.compress:
             return None
-        accepts = header(scope, b"accept-encoding")
-        return formats.coding(None if accepts is None else accepts.decode("latin-1"), codings())
+        return formats.coding(_listed(scope, b"accept-encoding"), codings())
 
     def _headers(self, form: Format, coding: str | None) -> Headers:
         usual = {
@@ -261,8 +263,13 @@ def _asked(scope: Scope) -> Format:
     by_path = formats.by_path(scope["path"])
     if by_path is not None:
         return by_path
-    accept = header(scope, b"accept")
-    return formats.accepted(None if accept is None else accept.decode("latin-1"))
+    return formats.accepted(_listed(scope, b"accept"))
+
+
+def _listed(scope: Scope, name: bytes) -> str | None:
+    """A request header that is a list, which may be on several lines."""
+    found = [value for key, value in scope["headers"] if key == name]
+    return b", ".join(found).decode("latin-1") if found else None
 
 
 async def _left(receive: Receive) -> None:

@@ -16,12 +16,14 @@ with ColumnsMismatch: whoever has decimals of more digits, or integers beyond 64
 """
 
 import io
+import os
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType
 from typing import Any, Final, NamedTuple, cast
 
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its usual one keeps what each thread took at most
 import pyarrow as pa
 from pyarrow import parquet as pq
 
@@ -34,8 +36,11 @@ _arrow: Any = cast("Any", pa)  # it has no types
 _parquet: Any = cast("Any", pq)
 
 _GROUP_ROWS: Final = 65_536
-_GROUP_BYTES: Final = 2 * 1024 * 1024
+_GROUP_BYTES: Final = 1024 * 1024
+_FIRST_BYTES: Final = 256 * 1024
+"""The first group is smaller, for its rows are held as Python has them until the types are decided."""
 _MARK: Final = b"PAR1"
+_PAGE: Final = 64 * 1024
 _BATCHES: Final = 64
 """So many batches become one: each costs some KiB, however few rows it has."""
 
@@ -117,7 +122,8 @@ class ParquetEncoder:
             self._bytes += sum(map(_weight, rows))
         else:
             self._add(rows, self._types)
-        if self._rows >= self._group_rows or self._bytes >= self._group_bytes:
+        most = self._group_bytes if self._types is not None else min(self._group_bytes, _FIRST_BYTES)
+        if self._rows >= self._group_rows or self._bytes >= most:
             self._end_group()
         return self._taken()
 
@@ -131,7 +137,14 @@ class ParquetEncoder:
         self._types = types
         names = [column.name for column in self._columns]
         self._schema = _arrow.schema([(name, one.arrow) for name, one in zip(names, types, strict=True)])
-        self._writer = _parquet.ParquetWriter(self._sink, self._schema, compression="zstd", compression_level=1)
+        self._writer = _parquet.ParquetWriter(
+            self._sink,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=False,  # those of all columns take several MiB; zstd finds most of what they save
+            data_page_size=_PAGE,
+        )
 
     def _decide(self) -> list[_Type]:
         """Find the types, by the rows that have waited for them."""
@@ -158,10 +171,9 @@ class ParquetEncoder:
                 self._add(rows, types)
         batches = self._merged + self._batches
         if batches:
-            self._writer.write_batch(_arrow.concat_batches(batches))
+            self._writer.write_table(_arrow.Table.from_batches(batches).combine_chunks())
         self._held, self._merged, self._batches = [], [], []
         self._rows = self._bytes = 0
-        _arrow.default_memory_pool().release_unused()  # or it would keep what the largest groups took
 
     def _taken(self) -> bytes:
         """What pyarrow has written since; it counts the bytes itself."""
@@ -220,7 +232,8 @@ def _strings(values: Sequence[Any]) -> Any:
     try:
         return _arrow.array(written, _STRING.arrow)
     except UnicodeEncodeError:  # half of a surrogate pair
-        return _arrow.array([None if value is None else utf8(value).decode() for value in written], _STRING.arrow)
+        whole = [None if value is None else utf8(value).decode() for value in written]
+        return _arrow.array(whole, _STRING.arrow)
 
 
 def _mismatch(column: Column, one: _Type) -> ColumnsMismatch:

@@ -4,6 +4,7 @@ The connection is the caller's, or one of the caller's pool, which has it back w
 one statement, and so of one state of the database.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
@@ -40,6 +41,9 @@ KINDS: Final = {
 _READ: Final = frozenset({*KINDS, "timetz", "inet", "void"})
 """Types of which asyncpg's values are written as they should be."""
 
+_UNDER_WAY_S: Final = 0.02
+"""Data that are on their way have arrived after this."""
+
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens a connection of asyncpg for as long as it is needed."""
 
@@ -54,6 +58,33 @@ def fitting(described: Columns, found: Columns) -> Columns:
     if len(described) != len(found):
         raise ColumnsMismatch(f"The query has {len(found)} columns, and {len(described)} are described.")
     return described
+
+
+class _Sink:
+    """Where a copy goes.
+
+    A copy is ended by refusing what comes. asyncpg does not see a cancellation that meets data on their way: it would
+    neither cancel the statement nor be able to use the connection again.
+    """
+
+    def __init__(self, put: Callable[[bytes], Awaitable[None]]) -> None:
+        self._put = put
+        self._refuses = False
+
+    async def put(self, made: bytes) -> None:
+        """Hand on what came."""
+        if self._refuses:
+            raise asyncio.CancelledError
+        await self._put(made)
+
+    async def refuse(self, copying: asyncio.Future[str]) -> None:
+        """End the copy, and wait for that."""
+        self._refuses = True
+        await asyncio.wait({copying}, timeout=_UNDER_WAY_S)
+        copying.cancel()
+        await asyncio.wait({copying})
+        if not copying.cancelled():
+            copying.exception()
 
 
 class AsyncpgQuery:
@@ -116,9 +147,15 @@ class AsyncpgQuery:
     async def copy(self, dialect: Csv, put: Callable[[bytes], Awaitable[None]]) -> int:
         """As AsyncWritesCsv: `COPY (...) TO STDOUT`, with arguments that the driver puts in."""
         query = wrapped(self._query, self._typed, neutral=dialect.neutral, native=dialect.native)
-        done: str = await self._opened.copy_from_query(
-            query, *self._args, output=put, format="csv", delimiter=dialect.delimiter
+        sink = _Sink(put)
+        copying: asyncio.Future[str] = asyncio.ensure_future(
+            self._opened.copy_from_query(query, *self._args, output=sink.put, format="csv", delimiter=dialect.delimiter)
         )
+        try:
+            done = await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            await sink.refuse(copying)
+            raise
         return int(done.rpartition(" ")[2])
 
     async def close(self) -> None:
