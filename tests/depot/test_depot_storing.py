@@ -12,18 +12,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from depot import contents, flat_files, ranges
+from depot import contents, flat_files, records
 from depot.database import Database
 from depot.leases import Leases
 from depot.migrations import migrate
-from depot.models import Account, Activity, File, Removal, now
+from depot.models import READY, Account, Activity, File, Removal, now
+from depot.models import records as records_table
 from depot.sessions import Sessions
 from depot.settings import SessionSettings
+from depot.statements import records_of
 from depot.uploads import Arrivals, known
-from holdfast import BadRequest, HoldfastError, NotFound, RangeNotSatisfiable, Unavailable, offload, uploads
+from holdfast import NotFound, Unavailable, offload, uploads
 
 pytestmark = pytest.mark.anyio
 
@@ -87,37 +89,6 @@ async def test_a_file_that_is_gone_is_not_found(blobs: uploads.Blobs) -> None:
     async with contents.opened(blobs, "c" * 32) as stream:
         with pytest.raises(NotFound):
             await offload.thread(stream.read, 1)
-
-
-@pytest.mark.parametrize(
-    ("header", "part"),
-    [
-        (None, None),
-        ("bytes=0-0", (0, 1)),
-        ("bytes=2-4", (2, 5)),
-        ("BYTES= 5-", (5, 10)),
-        ("bytes=5-999", (5, 10)),
-        ("bytes=-3", (7, 10)),
-        ("bytes=-99", (0, 10)),
-        ("bytes=0-1,5-6", None),
-        ("bytes=10-", RangeNotSatisfiable),
-        ("bytes=-0", RangeNotSatisfiable),
-        ("bytes=4-2", BadRequest),
-        ("bytes=-", BadRequest),
-        ("bytes=", BadRequest),
-        ("bytes=a-b", BadRequest),
-        ("bytes=1-2,x", BadRequest),
-        ("lines=1-2", BadRequest),
-        ("bytes=" + "9" * 50 + "-", BadRequest),
-    ],
-)
-def test_a_range_is_a_part_or_an_error(header: str | None, part: tuple | type[HoldfastError] | None) -> None:
-    if isinstance(part, type):
-        with pytest.raises(part):
-            ranges.asked(header, 10)
-    else:
-        assert ranges.asked(header, 10) == part
-        assert ranges.asked(header, 10, still_valid=False) is None
 
 
 # -- leases --
@@ -265,6 +236,55 @@ async def test_a_writer_that_fails_changes_nothing(database: Database) -> None:
     with pytest.raises(LookupError):
         await database.write(add_and_fail)
     assert await database.read(everyone) == []
+
+
+# -- snapshots --
+
+
+def fill(session: Session, rows: int = 3_000) -> None:
+    """Records of a file, after and before whose numbers there are others."""
+    add_account(session, "ann")
+    session.flush()
+    common = {"account_no": 1, "name": "x.csv", "size": 7, "sha256": "", "created": now(), "state": READY}
+    session.add_all(File(no=no, id=f"{no}" * 32, **common) for no in (2, 1, 3))
+    session.flush()
+    for no in (2, 1, 3):
+        records.insert(session, no, [(row, f'{{"n": {no}}}') for row in range(rows, 0, -1)])
+
+
+async def test_a_snapshot_has_the_rows_in_their_order_and_holds_up_no_writer(database: Database) -> None:
+    await database.write(fill)
+    account = (await database.read(everyone))[0]
+    found: list[tuple] = []
+    with database.snapshot(records_of(account)) as rows:
+        found += [tuple(row) for row in rows.fetchmany(10)]
+        await database.write(add_account, "bob")  # with another thread's connection, which waits for no reader's
+        await database.write(lambda session: session.execute(delete(records_table)))
+        found += [tuple(row) for row in rows.fetchall()]
+    assert found == [(f"{no}" * 32, row, f'{{"n": {no}}}') for no in (1, 2, 3) for row in range(1, 3_001)]
+    with database.snapshot(records_of(account)) as rows:
+        assert rows.fetchall() == []
+
+
+async def test_of_a_snapshot_nothing_is_left_on_the_disk(database: Database) -> None:
+    def deleted() -> int:
+        found = (path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink())
+        return sum("etilqs_" in str(path) for path in found)
+
+    await database.write(fill, 100_000)
+    account = (await database.read(everyone))[0]
+    with database.snapshot(records_of(account)):
+        assert deleted() == 1
+    assert deleted() == 0
+
+
+async def test_what_takes_too_long_to_copy_is_refused(database: Database, monkeypatch) -> None:
+    await database.write(fill, 50_000)
+    account = (await database.read(everyone))[0]
+    monkeypatch.setattr("depot.database._SNAPSHOT_S", 0.0)
+    with pytest.raises(Unavailable, match="too much to be read at once"), database.snapshot(records_of(account)):
+        pass
+    await database.write(add_account, "bob")
 
 
 async def test_a_database_that_another_process_holds_is_unavailable(

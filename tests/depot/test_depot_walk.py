@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import socket
 from contextlib import AsyncExitStack
 
 import httpx2
@@ -279,25 +278,6 @@ def test_a_binary_file_of_another_kind_is_kept_and_one_that_claims_to_be_a_table
     assert (failed["state"], failed["records"], failed["problems_total"]) == ("failed", 0, 1)
     assert depot.http.get(f"/api/files/{failed['id']}/content").content == image
     assert depot.records() == []
-
-
-def test_a_report_of_a_file_that_is_deleted_meanwhile_is_cut_and_not_ended(depot) -> None:
-    file_id = depot.send("big.csv", "a,b\n" + "some text,and some more of it\n" * 100_000)["id"]
-    depot.read(file_id)
-    head = (
-        f"GET /api/reports/records.csv HTTP/1.1\r\nHost: depot\r\nAuthorization: {depot.http.headers['authorization']}"
-    )
-    with socket.create_connection(("127.0.0.1", depot.running.port)) as connection:
-        connection.sendall(f"{head}\r\n\r\n".encode())
-        received = b""
-        while b"some text" not in received:
-            received += connection.recv(1000)
-        assert depot.http.delete(f"/api/files/{file_id}").status_code == 204
-        wait_until(lambda: file_id not in depot.stored(), "the content removed")
-        while piece := connection.recv(1 << 20):
-            received += piece
-    assert b"transfer-encoding: chunked" in received
-    assert not received.endswith(b"0\r\n\r\n")
 
 
 def test_one_id_tells_of_an_upload_from_its_first_byte_to_its_last_record(depot) -> None:

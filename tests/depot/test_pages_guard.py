@@ -12,6 +12,7 @@ import httpx2
 import pytest
 from conftest import PASSWORD
 from fastapi.routing import APIRoute
+from reporting import made, prepared
 from running import wait_until
 
 import depot.pages
@@ -97,16 +98,18 @@ def test_no_form_is_taken_without_its_token(depot) -> None:
     file_id = depot.send("kept.csv", "a\n1\n")["id"]
     browser = depot.signed_in()
     other = depot.signed_in().csrf()
+    export_id = prepared(depot, "files", "csv")["id"]
     stored = depot.stored()
-    assert len(UNSAFE) == 5
+    assert len(UNSAFE) == 7
     for path in UNSAFE:
         for token in (None, "", "wrong", other):
             fields = {} if token is None else {"csrf": token}
             body = {"files": {**fields, "file": ("x", b"1")}} if path == "/files" else {"data": fields, "headers": FORM}
-            answer = browser.post(path.replace("{file_id}", file_id), **body)
+            answer = browser.post(path.format(file_id=file_id, export_id=export_id), **body)
             assert answer.status_code == 403, (path, token)
             assert answer.headers["x-request-id"] in answer.text
     assert browser.get(f"/files/{file_id}").status_code == 200
+    assert [one["id"] for one in made(depot)] == [export_id]
     assert depot.stored() == stored
 
 

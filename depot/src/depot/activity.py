@@ -6,8 +6,11 @@ from depot.models import Account, Activity, File, now
 from holdfast import current
 
 
-def note(session: Session, account: Account, action: str, file: File | None = None) -> None:
-    """Note what `account` does, in the transaction of `session`: both happen, or neither."""
+def note(session: Session, account: Account, action: str, file: File | None = None, *, name: str | None = None) -> None:
+    """Note what `account` does, in the transaction of `session`: both happen, or neither.
+
+    `name` is of what is no file.
+    """
     request = current()
     session.add(
         Activity(
@@ -15,7 +18,7 @@ def note(session: Session, account: Account, action: str, file: File | None = No
             at=now(),
             action=action,
             file_id=file and file.id,
-            name=file and file.name,
+            name=file.name if file else name,
             request_id=request and request.id,
         )
     )

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from depot.models import STORED, File
+from depot.models import STORED, Export, File
 
 _IN_LISTS: Final = 5
 
@@ -48,6 +48,35 @@ class FileOut(BaseModel):
         return out
 
 
+class ExportOut(BaseModel):
+    """A report that is being made, or was lately."""
+
+    id: str
+    report: str = Field(validation_alias="name", description="records, files or activity.")
+    form: str = Field(description="What it is written as.")
+    kept: bool = Field(description="Whether it is to be a file; else it is sent as it is made.")
+    state: Literal["waiting", "running", "ready", "done", "cut"] = Field(
+        description="`ready` is a file that can be fetched; `done` was sent to its end, `cut` broke off before."
+    )
+    rows: int = Field(description="How many were read so far.")
+    bytes: int = Field(description="How many were made of them.")
+    started: str = Field(description="RFC 3339, UTC.", json_schema_extra={"format": "date-time"})
+    ended: str | None = Field(json_schema_extra={"format": "date-time"})
+    request_id: str | None = Field(description="The request that asked for it.")
+    sha256: str | None = Field(description="Of a file that is ready, in hexadecimal.")
+
+    @classmethod
+    def of(cls, export: Export) -> Self:
+        """As the outside sees `export`."""
+        return cls.model_validate(export, from_attributes=True)
+
+
+class ExportList(BaseModel):
+    """What is waiting, being made, or there to be fetched, and the last few that were sent or broke off."""
+
+    items: list[ExportOut]
+
+
 class FileList(BaseModel):
     """A page of files, the newest first."""
 
@@ -72,8 +101,8 @@ _MEANING: Final[Mapping[int, str]] = {
     400: "The request cannot be understood.",
     401: "No token and no session, or one that belongs to nobody.",
     403: "Sent with a session's cookie, but not by a page of the depot.",
-    404: "There is no such file, or it is another's.",
-    409: "The file is still being read.",
+    404: "There is no such thing, or it is another's.",
+    409: "It is still being read, or made.",
     413: "More than is taken.",
     415: "A body of a kind that is not taken.",
     416: "The range lies outside of the file.",

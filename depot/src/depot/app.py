@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from depot import files, reports
+from depot import exports, files, reports
 from depot.background import News
 from depot.errors import SignInNeeded
 from depot.pages import sign_in
@@ -49,6 +49,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Depot", description="Takes files in, and gives reports back.", lifespan=lifespan)
     app.include_router(files.router)
     app.include_router(reports.router)
+    app.include_router(exports.router)
     app.include_router(pages)
     app.router.routes.extend(Route(path, Resumable(path)) for path in (AT, f"{AT}/{{upload_id}}"))
     app.add_exception_handler(SignInNeeded, sign_in.needed)

@@ -1,4 +1,4 @@
-"""What goes on beside the requests: reading files, removing what was deleted, forgetting what has ended by itself.
+"""What goes on beside the requests: reading files, making reports, removing what was deleted, forgetting what ended.
 
 Uploads that nobody goes on with are not among it: `holdfast.uploads` sees to them.
 """
@@ -19,10 +19,12 @@ from depot.database import Database
 from depot.intake import Intake
 from depot.leases import Leases
 from depot.models import Removal
+from depot.preparing import Preparing
 from depot.sessions import Sessions
 from holdfast import Unavailable, draining, uploads
 
 _READERS: Final = 4
+_PREPARERS: Final = 2
 _LOOK_AGAIN_S: Final = 1.0
 _SWEEP_EVERY_S: Final = 60.0
 
@@ -47,6 +49,7 @@ class Background:
         leases: Leases,
         intake: Intake,
         sessions: Sessions,
+        preparing: Preparing,
         news: News,
     ) -> None:
         """Do what `database` says is to be done, at once when `news` is set."""
@@ -55,12 +58,14 @@ class Background:
         self._leases = leases
         self._intake = intake
         self._sessions = sessions
+        self._preparing = preparing
         self._news = news
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Work until the end of the block; what is not done then is done by whoever comes next."""
         works = [self._intake.read_next] * _READERS + [self._remove_next]
+        works += [self._preparing.prepare_next] * _PREPARERS + [self._preparing.remove_next]
         tasks = [asyncio.create_task(self._keep_on(work), name=work.__name__) for work in works]
         tasks.append(asyncio.create_task(self._sweep_on(), name="sweep"))
         try:
@@ -103,6 +108,7 @@ class Background:
     async def _sweep_on(self) -> None:
         while True:
             try:
+                await self._preparing.sweep()
                 await self._sessions.sweep()
                 await self._database.write(attempts.sweep, time.time())
             except Exception:  # what is left is swept the next time

@@ -1,60 +1,18 @@
-"""What reports are made of: the rows of an account, in their order, in batches that are bounded in rows and in bytes.
+"""The records of an account, in their order, from any place on: a few at a time, for a page or a search.
 
 Each batch is a short transaction of its own that goes on after the last row of the one before (keyset pagination), so
-one deep inside costs no more than the first, and none is open while the client takes its time.
+one deep inside costs no more than the first. A report is another thing: it shows one moment (see `reports`).
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from depot.database import Database
-from depot.models import READY, Account, Activity, File, records
-from holdfast import Gone
+from depot.models import READY, File, records
 
-Row = Sequence[Any]
-
-FILE_COLUMNS: Final = ("id", "name", "size", "sha256", "created", "state", "records", "problems")
-ACTIVITY_COLUMNS: Final = ("at", "account", "action", "file_id", "name", "request_id")
-RECORD_COLUMNS: Final = ("file_id", "row", "data")
-
-_ROWS: Final = 5_000
 _CHARS: Final = 1 << 20
 _STEP: Final = 100
-
-
-async def file_batches(database: Database, account: Account) -> AsyncGenerator[list[Row]]:
-    """The files of an account, the oldest first."""
-    last = 0
-    while files := await database.read(_files_after, account.no, last):
-        last = files[-1].no
-        yield [
-            (one.id, one.name, one.size, one.sha256, one.created, one.state, one.records, one.problems_total)
-            for one in files
-        ]
-
-
-def _files_after(session: Session, account_no: int, last: int) -> list[File]:
-    mine = select(File).where(File.account_no == account_no, File.no > last)
-    return list(session.scalars(mine.order_by(File.no).limit(_ROWS)))
-
-
-async def activity_batches(database: Database, account: Account) -> AsyncGenerator[list[Row]]:
-    """What an account did, the oldest first."""
-    last = 0
-    while found := await database.read(_activity_after, account.no, last):
-        last = found[-1].no
-        yield [(one.at, account.name, one.action, one.file_id, one.name, one.request_id) for one in found]
-
-
-def _activity_after(session: Session, account_no: int, last: int) -> list[Activity]:
-    mine = select(Activity).where(Activity.account_no == account_no, Activity.no > last)
-    return list(session.scalars(mine.order_by(Activity.no).limit(_ROWS)))
-
-
-# -- records --
 
 
 class Place(NamedTuple):
@@ -80,27 +38,7 @@ class Found(NamedTuple):
         return Place(self.file_no, self.row)
 
 
-async def record_batches(database: Database, account: Account, only: File | None = None) -> AsyncGenerator[list[Row]]:
-    """The records of an account's files, or of one, in the order of their arrival: (file ID, row, JSON).
-
-    Files that are ready are in it, whole. Raises Gone if one is deleted after some of its records went out: half a file
-    must not look like a whole one.
-    """
-    place = Place()
-    while found := await database.read(_unbroken_after, account.no, place, only and only.no):
-        place = found[-1].place
-        yield [line[:3] for line in found]
-
-
-def _unbroken_after(session: Session, account_no: int, place: Place, only: int | None) -> list[Found]:
-    if place.row and session.get(File, place.file_no) is None:
-        raise Gone("A file was deleted while its records were sent.")
-    return records_after(session, account_no, place, only)
-
-
-def records_after(
-    session: Session, account_no: int, place: Place, only: int | None = None, rows: int = _ROWS
-) -> list[Found]:
+def records_after(session: Session, account_no: int, place: Place, only: int | None, rows: int) -> list[Found]:
     """The records of an account's files that are ready, from `place` on: a batch, of at most `rows`; none at the end.
 
     With `only` those of the file with this number. What is not the account's is not found, whatever the numbers.

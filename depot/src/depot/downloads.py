@@ -1,41 +1,17 @@
 """A file on its way out: byte for byte, as an attachment of no type, so that a browser saves it and never shows it.
 
-Async, for each piece waits for the store, and then for the client.
+Whole or in parts, with its SHA-256 as ETag and digest: `holdfast.exports` has the answer for what lies in a store.
 """
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from typing import Final
 
-from fastapi.responses import StreamingResponse
-
-from depot import ranges
 from depot.models import File
-from holdfast import uploads
+from holdfast import exports, uploads
+
+_NO_TYPE: Final = "application/octet-stream"
 
 
-def answer(file: File, blobs: uploads.Blobs, headers: Mapping[str, str]) -> StreamingResponse:
-    """The file, or the part of it that the request's `headers` ask for. Raises BadRequest, RangeNotSatisfiable."""
-    etag = f'"{file.sha256}"'
-    part = ranges.asked(headers.get("range"), file.size, still_valid=headers.get("if-range", etag) == etag)
-    start, end = part or (0, file.size)
-    safe = {
-        "content-length": str(end - start),
-        "content-disposition": uploads.disposition(file.name),
-        "content-security-policy": "sandbox; default-src 'none'",
-        "x-content-type-options": "nosniff",
-        "cache-control": "private",
-        "accept-ranges": "bytes",
-        "etag": etag,
-    }
-    if part is not None:
-        safe["content-range"] = f"bytes {start}-{end - 1}/{file.size}"
-    status = 200 if part is None else 206
-    return StreamingResponse(_bytes(blobs, file.id, start, end), status, safe, media_type="application/octet-stream")
-
-
-async def _bytes(blobs: uploads.Blobs, file_id: str, start: int, end: int) -> AsyncGenerator[bytes]:
-    if start == end:
-        return
-    async with aclosing(blobs.read(file_id, start, end)) as pieces:
-        async for piece in pieces:
-            yield piece
+def answer(file: File, blobs: uploads.Blobs) -> exports.Download:
+    """The file, or the part of it that is asked for. Sending it raises BadRequest, RangeNotSatisfiable."""
+    as_sent = exports.Kept(file.id, file.name, _NO_TYPE, file.size, file.sha256, file.records)
+    return exports.download(as_sent, blobs)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
-from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,7 +18,7 @@ from depot.auth import DESCRIBED, Sender
 from depot.database import Database
 from depot.models import Account, File, Removal
 from depot.resources import Db, Incoming, Store, Work
-from holdfast import Invalid, NotFound, set_action, uploads
+from holdfast import Invalid, NotFound, exports, set_action, uploads
 
 router = APIRouter(prefix="/api/files", tags=["files"], dependencies=DESCRIBED)
 
@@ -108,20 +107,22 @@ async def show(file_id: str, account: Sender, database: Db) -> FileOut:
 @router.get(
     "/{file_id}/content",
     summary="Fetch a file",
-    response_class=StreamingResponse,
+    response_class=Response,
+    response_model=None,
     responses={
         200: {"description": "The file as it was sent.", "content": {"application/octet-stream": {"schema": _BINARY}}},
         206: {"description": "The part of it that Range asks for."},
+        304: {"description": "It is as the client has it already."},
         **problems(400, 401, 404, 416, 503),
     },
 )
-async def content(request: Request, file_id: str, account: Sender, database: Db, blobs: Store) -> StreamingResponse:
+async def content(file_id: str, account: Sender, database: Db, blobs: Store) -> exports.Download:
     """The file, byte for byte, as an attachment of no type: a browser saves it and never runs or shows it."""
     set_action("file.download")
     file = await database.write(_fetch, account, file_id)
     if await blobs.size(file.id) is None:
         raise _no_file(file_id)
-    return downloads.answer(file, blobs, request.headers)
+    return downloads.answer(file, blobs)
 
 
 def _fetch(session: Session, account: Account, file_id: str) -> File:

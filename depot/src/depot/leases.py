@@ -1,4 +1,4 @@
-"""Who works on a file: a lock (flock) that the system lets go of when the process dies, however it dies.
+"""Who works on a file, or makes one: a lock (flock) that the system lets go of when the process dies, however it dies.
 
 So what is not locked is nobody's, and no clock is needed to find that out. It holds for all processes of one machine,
 as SQLite does; a database that several machines share would keep leases in a table, with a time to run out. Locking and
@@ -7,6 +7,7 @@ letting go block, but for microseconds.
 
 import fcntl
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -50,6 +51,14 @@ class Leases:
             if _is_at(path, descriptor):
                 return Lease(path, descriptor)
             os.close(descriptor)  # the one before let go of it in between, and took the name away
+
+    def take_new(self) -> tuple[str, Lease]:
+        """An ID that nobody has yet, and the lease of what will be called so."""
+        while True:
+            made_up = secrets.token_hex(16)
+            lease = self.take(made_up)
+            if lease is not None:
+                return made_up, lease
 
     def forget(self, file_id: str) -> None:
         """Remove what a process that died has left of a file that nobody will work on again."""

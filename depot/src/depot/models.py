@@ -7,6 +7,9 @@ from sqlalchemy import JSON, BigInteger, Column, Float, ForeignKey, Index, Integ
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STORED, READING, READY, FAILED = "stored", "reading", "ready", "failed"
+"""The states of a file."""
+WAITING, RUNNING, DONE, CUT, DOOMED = "waiting", "running", "done", "cut", "doomed"
+"""The states of an export, and READY: a file to be had. DONE is what was sent as an answer, DOOMED what is removed."""
 
 
 class Base(DeclarativeBase):
@@ -101,6 +104,43 @@ class Removal(Base):
 
     file_no: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     file_id: Mapped[str]
+
+
+class Export(Base):
+    """A report that is being made, or was lately: sent as an answer, or kept as a file.
+
+    Whoever makes it has the lease of its `id`, which is also the ID of its bytes in the store.
+    """
+
+    __tablename__ = "exports"
+    __table_args__ = (
+        Index("ix_exports_account_no", "account_no", "no"),
+        Index("ix_exports_state", "state", "ended"),
+        {"sqlite_autoincrement": True},
+    )
+
+    no: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    account_no: Mapped[int] = mapped_column(ForeignKey("accounts.no"))
+    name: Mapped[str]
+    """The report's."""
+    form: Mapped[str]
+    kept: Mapped[bool]
+    """Whether it is to be a file."""
+    state: Mapped[str]
+    rows: Mapped[int] = mapped_column(default=0)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    started: Mapped[str]
+    ended: Mapped[str | None]
+    request_id: Mapped[str | None]
+    media_type: Mapped[str | None]
+    """Of a file that is READY, as its digest."""
+    sha256: Mapped[str | None]
+
+    @property
+    def file_name(self) -> str:
+        """What it is called where it is saved."""
+        return f"{self.name}.{self.form}"
 
 
 class Activity(Base):

@@ -6,6 +6,7 @@ with resources.override(Herald, Recorder()): ...
 import logging
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -16,16 +17,18 @@ from depot.background import Background, News
 from depot.database import Database
 from depot.intake import Intake
 from depot.leases import Leases
+from depot.making import Making
 from depot.migrations import migrate
 from depot.pages.rendering import Pages
+from depot.preparing import Preparing
 from depot.scanning import scan
 from depot.search import Search
 from depot.sessions import Sessions
-from depot.settings import DepotSettings, FirstAccount, SessionSettings, StoreSettings
+from depot.settings import DepotSettings, FirstAccount, ReportSettings, SessionSettings, StoreSettings
 from depot.signing_in import Doorkeeper
 from depot.uploads import AT, Arrivals, known
 from depot.webhook import Herald, Silence, Webhook
-from holdfast import Resources, offload, settings, uploads
+from holdfast import Resources, exports, offload, settings, uploads
 from holdfast.contrib.fastapi import given
 
 logger = logging.getLogger(__name__)
@@ -34,21 +37,45 @@ resources = Resources()
 # One account is often many people and programs, so it may have more uploads than Holdfast grants an owner by itself.
 _AT_ONCE: Final = 256
 _UNFINISHED: Final = 1_000
+# The rows of a report are a copy, so they hold up nobody else while they wait for one that reads slowly.
+_HOLD_S: Final = 86_400
+
+_EVERY: Final = (
+    DepotSettings,
+    StoreSettings,
+    uploads.UploadSettings,
+    uploads.PaceSettings,
+    exports.ExportSettings,
+    ReportSettings,
+    FirstAccount,
+    SessionSettings,
+)
 
 
 @resources.application()
 def depot_settings() -> DepotSettings:
     """Read from the environment. Plain, for there is nothing to wait for."""
-    every = settings.load_all(  # so that all faults are named at once
-        DepotSettings, StoreSettings, uploads.UploadSettings, uploads.PaceSettings, FirstAccount, SessionSettings
-    )
-    return every[0]
+    settings.load_all(*_EVERY)  # so that all faults are named at once
+    return settings.load(DepotSettings)
 
 
 @resources.application()
 def store_settings() -> StoreSettings:
     """As `depot_settings`."""
     return settings.load(StoreSettings)
+
+
+@resources.application()
+def report_settings() -> ReportSettings:
+    """As `depot_settings`."""
+    return settings.load(ReportSettings)
+
+
+@resources.application()
+def export_settings() -> exports.ExportSettings:
+    """As `depot_settings`."""
+    chosen = settings.load(exports.ExportSettings)
+    return replace(chosen, hold_s=max(chosen.hold_s, _HOLD_S))
 
 
 @resources.application()
@@ -105,6 +132,27 @@ async def leases(chosen: DepotSettings, database: Database) -> Leases:  # noqa: 
     folder = chosen.beside_database("leases")
     await offload.thread(folder.mkdir, exist_ok=True)
     return Leases(folder)
+
+
+@resources.application()
+async def making(database: Database, leases: Leases) -> AsyncGenerator[Making]:
+    """What tells the database how far reports are."""
+    opened = Making(database, leases)
+    async with opened.running():
+        yield opened
+
+
+@resources.application()
+async def preparing(
+    incoming: uploads.Uploads,  # noqa: ARG001 - which has the store open
+    database: Database,
+    blobs: uploads.Blobs,
+    leases: Leases,
+    making: Making,
+    chosen: exports.ExportSettings,
+    keeping: ReportSettings,
+) -> Preparing:
+    return Preparing(database, blobs, leases, making, chosen, timedelta(hours=keeping.kept_hours))
 
 
 @resources.application()
@@ -179,16 +227,16 @@ async def doorkeeper(database: Database, sessions: Sessions) -> Doorkeeper:
 
 @resources.application()
 async def background(
-    incoming: uploads.Uploads,  # noqa: ARG001 - which has the store open
     database: Database,
     blobs: uploads.Blobs,
     leases: Leases,
     herald: Herald,
     sessions: Sessions,
+    preparing: Preparing,
     news: News,
 ) -> AsyncGenerator[Background]:
     """The tasks beside the requests."""
-    tasks = Background(database, blobs, leases, Intake(database, blobs, leases, herald), sessions, news)
+    tasks = Background(database, blobs, leases, Intake(database, blobs, leases, herald), sessions, preparing, news)
     async with tasks.running():
         yield tasks
 
@@ -204,6 +252,9 @@ Db = Annotated[Database, given(resources, Database)]
 Store = Annotated[uploads.Blobs, given(resources, uploads.Blobs)]
 Incoming = Annotated[uploads.Uploads, given(resources, uploads.Uploads)]
 Work = Annotated[News, given(resources, News)]
+Following = Annotated[Making, given(resources, Making)]
+Keeping = Annotated[ReportSettings, given(resources, ReportSettings)]
+Exporting = Annotated[exports.ExportSettings, given(resources, exports.ExportSettings)]
 Signed = Annotated[Sessions, given(resources, Sessions)]
 Door = Annotated[Doorkeeper, given(resources, Doorkeeper)]
 Searching = Annotated[Search, given(resources, Search)]

@@ -69,6 +69,14 @@ class StoreSettings(Settings, prefix="DEPOT", title="store"):
     ] = None
 
 
+class ReportSettings(Settings, prefix="DEPOT_REPORTS", title="reports"):
+    """How long reports are kept."""
+
+    kept_hours: Annotated[
+        float, option("Hours after which a report that was made a file is removed.", gt=0, le=10_000)
+    ] = 24
+
+
 class FirstAccount(Settings, prefix="DEPOT_FIRST", title="first"):
     """The account that is made at the first start. What is not given is made up and shown once."""
 

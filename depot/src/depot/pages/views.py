@@ -27,6 +27,23 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportRow:
+    """A report that is being made, or was lately."""
+
+    id: str
+    file_name: str
+    state: str
+    kept: bool
+    """Whether it is to be a file."""
+    rows: int
+    bytes: int
+    started: str
+    until: str | None
+    """How long a file that is ready stays."""
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Something that an account did."""
 

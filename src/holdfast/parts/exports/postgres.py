@@ -41,9 +41,6 @@ KINDS: Final = {
 _READ: Final = frozenset({*KINDS, "timetz", "inet", "void"})
 """Types of which asyncpg's values are written as they should be."""
 
-_UNDER_WAY_S: Final = 0.02
-"""Data that are on their way have arrived after this."""
-
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens a connection of asyncpg for as long as it is needed."""
 
@@ -61,30 +58,27 @@ def fitting(described: Columns, found: Columns) -> Columns:
 
 
 class _Sink:
-    """Where a copy goes.
-
-    A copy is ended by refusing what comes. asyncpg does not see a cancellation that meets data on their way: it would
-    neither cancel the statement nor be able to use the connection again.
-    """
+    """Where a copy goes. It never fails: asyncpg would wait for the end of a copy that may have had its end already."""
 
     def __init__(self, put: Callable[[bytes], Awaitable[None]]) -> None:
         self._put = put
-        self._refuses = False
+        self._discards = False
+        self.failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        """Why nothing more is wanted."""
 
     async def put(self, made: bytes) -> None:
-        """Hand on what came."""
-        if self._refuses:
-            raise asyncio.CancelledError
-        await self._put(made)
+        """Hand on what came, or throw it away."""
+        if self._discards:
+            return
+        try:
+            await self._put(made)
+        except Exception as error:  # noqa: BLE001 - it is raised where the copy was asked for
+            self.discard()
+            self.failed.set_result(error)
 
-    async def refuse(self, copying: asyncio.Future[str]) -> None:
-        """End the copy, and wait for that."""
-        self._refuses = True
-        await asyncio.wait({copying}, timeout=_UNDER_WAY_S)
-        copying.cancel()
-        await asyncio.wait({copying})
-        if not copying.cancelled():
-            copying.exception()
+    def discard(self) -> None:
+        """From now on, throw away what comes."""
+        self._discards = True
 
 
 class AsyncpgQuery:
@@ -152,11 +146,25 @@ class AsyncpgQuery:
             self._opened.copy_from_query(query, *self._args, output=sink.put, format="csv", delimiter=dialect.delimiter)
         )
         try:
-            done = await asyncio.shield(copying)
-        except asyncio.CancelledError:
-            await sink.refuse(copying)
-            raise
-        return int(done.rpartition(" ")[2])
+            await asyncio.wait({copying, sink.failed}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sink.discard()
+            if not copying.done():
+                await self._cancel()
+                await asyncio.wait({copying})
+            failed = copying.exception()
+        if sink.failed.done():
+            raise sink.failed.result()
+        if failed is not None:
+            raise failed
+        return int(copying.result().rpartition(" ")[2])
+
+    async def _cancel(self) -> None:
+        """Have the server cancel the statement.
+
+        asyncpg does so where its task is cancelled, but not where that meets data on their way, nor ends then.
+        """
+        await self._opened._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 - it has no other way
 
     async def close(self) -> None:
         """As AsyncSource."""

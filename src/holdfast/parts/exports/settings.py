@@ -30,5 +30,5 @@ class ExportSettings(Settings, prefix="HOLDFAST_EXPORTS", title="exports"):
         option("Seconds for which rows that found no room wait for their reader; then the export is cut off.", gt=0),
     ] = 30.0
     idle_s: Annotated[
-        float, option("Seconds for which a client may read nothing before its export is cut off.", gt=0)
-    ] = 60.0
+        float, option("Seconds for which a client may take to read 128 KiB before its export is cut off.", gt=0)
+    ] = 300.0

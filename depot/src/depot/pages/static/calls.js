@@ -24,15 +24,15 @@ export async function look(path) {
 
 /** A fresh copy of this page, or null where it cannot be had: nobody is signed in, or nobody answers. */
 export async function thisPage() {
-  return (await copied()).page ?? null;
+  return (await copied(location.href)).page ?? null;
 }
 
-/** `{ is: "found", page }`    `{ is: "signed-out" }`    `{ is: "unreachable" }` */
-async function copied() {
+/** The page at an address of ours: `{ is: "found", page }`    `{ is: "signed-out" }`    `{ is: "unreachable" }` */
+export async function copied(address) {
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
     if (!answer.ok) return { is: "unreachable" };
-    if (new URL(answer.url).pathname !== location.pathname) return { is: "signed-out" };
+    if (new URL(answer.url).pathname !== new URL(address, location).pathname) return { is: "signed-out" };
     return { is: "found", page: new DOMParser().parseFromString(await answer.text(), "text/html") };
   } catch {
     return { is: "unreachable" };
@@ -44,7 +44,7 @@ async function copied() {
  *   "done"    "signed-out"    "somebody-else": the session is another account's    "unreachable"
  */
 export async function renew() {
-  const { is, page } = await copied();
+  const { is, page } = await copied(location.href);
   if (is !== "found") return is;
   if (account(page) !== account(document)) return "somebody-else";
   const token = page.querySelector(META).content;
