@@ -157,13 +157,26 @@ def take_all(page: Page, camera: Camera, folder: Path) -> None:
                 "file": f"/files/{ids['orders-2026-10.csv']}",
                 "records": "/records?q=ky",
                 "fields": f"/records?file={ids['weather.ndjson']}",
-                "reports": "/reports",
                 "activity": "/activity",
                 "account": "/account",
                 "error": "/no-such-page",
             }.items():
                 page.goto(url + path)
                 camera.take(name)
+            take_reports(page, camera, url)
+
+
+def take_reports(page: Page, camera: Camera, url: str) -> None:
+    """One that is sent, one that is ready, one that was sent."""
+    access = {"authorization": f"Bearer {TOKEN}"}
+    with (
+        httpx2.Client(base_url=url, headers=access, timeout=60) as client,
+        client.stream("GET", "/api/reports/records.ndjson"),
+    ):
+        asked = client.post("/api/exports", params={"report": "records", "form": "parquet"}).json()
+        wait(lambda: client.get(f"/api/exports/{asked['id']}").json()["state"] == "ready")
+        page.goto(f"{url}/reports")
+        camera.take("reports")
 
 
 def take_sign_in(page: Page, camera: Camera, url: str) -> None:
