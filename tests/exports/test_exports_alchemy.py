@@ -118,8 +118,7 @@ READ = [
     },
 ]
 TABLE = Tea.__table__
-SERIES = [sa.func.generate_series(1, 30000).table_valued("n").alias(name) for name in "xy"]
-ORM_ENDLESS = sa.select(Tea, SERIES[0].c.n.label("a")).where(Tea.id == 1, SERIES[0].c.n + SERIES[1].c.n > sa.literal(0))
+ENDLESS = sa.select(Tea, sa.func.generate_series(1, 10**9).label("n")).where(Tea.id == 1)
 ENGINES = ["sqlite", "psycopg", "asyncpg", "async psycopg"]
 
 
@@ -453,7 +452,7 @@ def turns(count=iter(range(10**6))) -> int:
 @pytest.mark.parametrize("name", ["asyncpg", "async psycopg"])
 @pytest.mark.parametrize(
     "query",
-    ["SELECT a, b FROM generate_series(1, 30000) a, generate_series(1, 30000) b", ORM_ENDLESS],
+    ["SELECT a, b FROM generate_series(1, 30000) a, generate_series(1, 30000) b", ENDLESS],
     ids=["text", "orm"],
 )
 async def test_a_client_that_leaves_gives_the_connection_of_an_async_engine_back(databases, form, name, query):
@@ -462,14 +461,14 @@ async def test_a_client_that_leaves_gives_the_connection_of_an_async_engine_back
         for turn in range(10):
             client = Client()
             asking = asyncio.create_task(client.ask(exports.stream(query, bind=engine, form=form)))
-            await client.begun.wait()
+            await until(lambda client=client, asking=asking: client.begun.is_set() or asking.done())
             await asyncio.sleep(0.002 * turn)
             client.left.set()
             await asyncio.wait_for(asking, 2)
             assert engine.pool.checkedout() == 0
             async with engine.connect() as connection:
                 assert (await connection.execute(sa.text("SELECT 1"))).scalar_one() == 1
-                busy = "SELECT count(*) FROM pg_stat_activity WHERE state <> 'idle' AND pid <> pg_backend_pid() AND query LIKE '%30000%'"
+                busy = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()"
                 assert (await connection.execute(sa.text(busy))).scalar_one() == 0
     finally:
         await engine.dispose()

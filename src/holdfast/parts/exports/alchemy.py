@@ -29,6 +29,7 @@ Convert = Callable[[Any], Any]
 _BUFFER: Final = 256
 """Rows that SQLAlchemy fetches at once from a cursor on a server."""
 _SLOW_S: Final = 0.1
+_AWAY_S: Final = 0.00002
 _PIECE: Final = 64 * 1024
 """Rows that a server writes one by one are handed on when there are so many bytes of them."""
 
@@ -264,6 +265,7 @@ def _gathered(rows: Iterable[Any]) -> Generator[bytes]:
         gathered.append(row)
         size += len(row)
         if size >= _PIECE or time.monotonic() - since > _SLOW_S:
+            time.sleep(_AWAY_S)  # or the loop would wait for the interpreter until it is taken away from this thread
             yield b"".join(gathered)
             gathered, size, since = [], 0, time.monotonic()
     if gathered:

@@ -41,6 +41,8 @@ KINDS: Final = {
 _READ: Final = frozenset({*KINDS, "timetz", "inet", "void"})
 """Types of which asyncpg's values are written as they should be."""
 
+_CANCELS: Final = 4
+_CANCEL_S: Final = 0.5
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens a connection of asyncpg for as long as it is needed."""
 
@@ -79,6 +81,22 @@ class _Sink:
     def discard(self) -> None:
         """From now on, throw away what comes."""
         self._discards = True
+
+
+async def _through(ending: Awaitable[None]) -> None:
+    """Wait for it, also when cancelled: half of it would be worse than none."""
+    task = asyncio.ensure_future(ending)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _heard(future: asyncio.Future[Any]) -> None:
+    """What it failed with is not lost on nobody, though whoever waited was cancelled."""
+    if future.done() and not future.cancelled():
+        future.exception()
 
 
 class AsyncpgQuery:
@@ -145,13 +163,12 @@ class AsyncpgQuery:
         copying: asyncio.Future[str] = asyncio.ensure_future(
             self._opened.copy_from_query(query, *self._args, output=sink.put, format="csv", delimiter=dialect.delimiter)
         )
+        copying.add_done_callback(_heard)
         try:
             await asyncio.wait({copying, sink.failed}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             sink.discard()
-            if not copying.done():
-                await self._cancel()
-                await asyncio.wait({copying})
+            await _through(self._ended(copying))
             failed = copying.exception()
         if sink.failed.done():
             raise sink.failed.result()
@@ -159,12 +176,22 @@ class AsyncpgQuery:
             raise failed
         return int(copying.result().rpartition(" ")[2])
 
-    async def _cancel(self) -> None:
-        """Have the server cancel the statement.
+    async def _ended(self, copying: asyncio.Future[str]) -> None:
+        """Have the server cancel the statement, unless it is through, and wait for its end.
 
-        asyncpg does so where its task is cancelled, but not where that meets data on their way, nor ends then.
+        asyncpg does so where its task is cancelled, but not where that meets data on their way, nor ends then. A
+        request to cancel can get lost, so there is another; past that the connection is given up.
         """
-        await self._opened._cancel(asyncio.get_running_loop().create_future())  # noqa: SLF001 - it has no other way
+        for _ in range(_CANCELS):
+            if copying.done():
+                return
+            asked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            await self._opened._cancel(asked)  # noqa: SLF001 - it has no other way
+            _heard(asked)
+            await asyncio.wait({copying}, timeout=_CANCEL_S)
+        if not copying.done():
+            self._opened.terminate()
+            await asyncio.wait({copying})
 
     async def close(self) -> None:
         """As AsyncSource."""
