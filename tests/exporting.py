@@ -6,7 +6,7 @@ from calling import Answer, scope_of
 
 
 class Client:
-    """Calls an ASGI application once. `left` says that the client has gone; `reading` lets it read, if it is cleared."""
+    """Calls an ASGI application once. `left` says that the client has gone; `reading`, if cleared, stops it."""
 
     def __init__(self) -> None:
         self.answer = Answer()

@@ -456,9 +456,7 @@ async def test_an_async_generator_is_closed_in_its_task_when_the_client_leaves()
     assert len(rows.tasks) == 1
 
 
-@pytest.mark.parametrize(
-    "how", ["generator", "function", "iterator", "awaitable", "manager function"]
-)
+@pytest.mark.parametrize("how", ["generator", "function", "iterator", "awaitable", "manager function"])
 async def test_rows_come_from_everything_asynchronous(how):
     async def rows():
         yield {"n": 1}

@@ -191,15 +191,19 @@ class Door(HttpToolsProtocol):
             keep_alive=version != "1.0" and parser.should_keep_alive() and not self.server_state.draining,
         )
         if version == "1.1":  # a client of 1.0 knows no interim answers
-            scope["extensions"] = {"holdfast.interim": cycle.interim}
-            if self.takes_trailers:
-                scope["extensions"]["http.response.trailers"] = {}
+            scope["extensions"] = self._extensions(cycle)
         before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
             self._begin(cycle)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.call))
+
+    def _extensions(self, cycle: Cycle) -> dict[str, object]:
+        offered: dict[str, object] = {"holdfast.interim": cycle.interim}
+        if self.takes_trailers:
+            offered["http.response.trailers"] = {}
+        return offered
 
     def _set_path(self, scope: dict[str, Any]) -> None:
         url = httptools.parse_url(self.url)

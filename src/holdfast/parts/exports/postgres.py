@@ -41,8 +41,8 @@ KINDS: Final = {
 _READ: Final = frozenset({*KINDS, "timetz", "inet", "void"})
 """Types of which asyncpg's values are written as they should be."""
 
-_CANCELS: Final = 4
-_CANCEL_S: Final = 0.5
+_CANCELS: Final = 10
+_CANCEL_S: Final = 0.2
 Opened = Callable[[], AbstractAsyncContextManager[Any]]
 """Opens a connection of asyncpg for as long as it is needed."""
 

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
-from holdfast.decide.uploads.head import MEDIA_TYPE
 from holdfast.decide.names import kept_name
+from holdfast.decide.uploads.head import MEDIA_TYPE
 from holdfast.errors import BadRequest, TooLarge, UnsupportedMedia
 
 _BOUNDARY: Final = re.compile(r';\s*boundary=(?:"([^"]{1,200})"|([^\s;",]{1,200}))', re.IGNORECASE)

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from holdfast.asgi import Receive, Scope
+from holdfast.decide.names import name_in
 from holdfast.decide.uploads.digests import content_digests, whole_digests
 from holdfast.decide.uploads.head import Head, content_length, head, media_type, refuse_codings
-from holdfast.decide.names import name_in
 from holdfast.decide.uploads.rules import Limits
 from holdfast.decide.uploads.vocabulary import Create
 from holdfast.errors import BadRequest, Unavailable
