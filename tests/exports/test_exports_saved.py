@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import csv
 import errno
 import hashlib
@@ -104,13 +105,27 @@ async def test_an_error_at_any_place_leaves_nothing_in_the_store(tmp_path, form,
 async def test_a_save_that_is_cancelled_leaves_nothing_in_the_store(tmp_path):
     async with uploads.blobs_at(tmp_path / "files") as blobs:
         before = files_under(tmp_path)
-        for wait in (0.0, 0.005, 0.05, 0.2):
+        for wait in (*(0.0002 * turn for turn in range(40)), 0.05, 0.2):
             saving = asyncio.create_task(exports.save(rows(10**9), into=blobs, form="csv", columns=["id", "name"]))
             await asyncio.sleep(wait)
             saving.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await saving
             assert files_under(tmp_path) == before
+
+
+async def test_a_save_that_is_cancelled_about_its_end_is_whole_or_not_there(tmp_path):
+    async with uploads.blobs_at(tmp_path / "files") as blobs:
+        for turn in range(80):
+            before = set(files_under(tmp_path))
+            saving = asyncio.create_task(saved(blobs, 5))
+            await asyncio.sleep(0.0003 * turn)
+            saving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                kept = await saving
+                assert (await body_of(kept, blobs))[2].count(b"\n") == 6
+                continue
+            assert set(files_under(tmp_path)) == before
 
 
 async def test_a_store_that_is_full_says_so_and_keeps_nothing(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 from csv_strictly import parsed
 from exporting import asked
+from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from holdfast import exports
@@ -233,6 +234,16 @@ async def server_cursor(url):
 
 
 @asynccontextmanager
+async def dict_cursor(url):
+    @contextmanager
+    def rows():
+        with psycopg.connect(url, row_factory=dict_row) as found, found.cursor() as cursor:
+            yield cursor.execute(ALL)
+
+    yield lambda **how: exports.stream(rows, columns=decoded, **how)
+
+
+@asynccontextmanager
 async def engine(url):
     found = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     yield lambda **how: exports.stream(ALL, bind=found, **how)
@@ -290,6 +301,7 @@ WAYS = {
     "open cursor": open_cursor,
     "dbapi cursor": dbapi_cursor,
     "server cursor": server_cursor,
+    "dict cursor": dict_cursor,
     "engine": engine,
     "own commit": own_commit,
     "elsewhere": elsewhere,

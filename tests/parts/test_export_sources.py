@@ -19,6 +19,7 @@ from waiting import until
 
 from holdfast import exports
 from holdfast.exports import ColumnsMismatch, SourceUnsuited
+from holdfast.parts.exports import producing
 
 pytestmark = pytest.mark.anyio
 
@@ -176,6 +177,38 @@ def test_two_columns_of_one_name_are_a_mismatch_wherever_they_come_from():
     connection.close()
 
 
+def as_dict(cursor, row):
+    return dict(zip([described[0] for described in cursor.description], row, strict=True))
+
+
+def as_object(cursor, row):
+    return PlainTea(*row)
+
+
+@pytest.mark.parametrize(
+    "factory", [None, sqlite3.Row, as_dict, as_object, lambda cursor, row: list(row)], ids=range(5)
+)
+@pytest.mark.parametrize("dialect", [exports.Csv(), exports.FOR_MACHINES], ids=["people", "machines"])
+def test_a_cursor_gives_its_values_whatever_it_makes_of_its_rows(factory, dialect):
+    def rows():
+        connection = sqlite3.connect(":memory:")
+        connection.row_factory = factory
+        return connection.execute("SELECT 'Assam' AS name, 3 AS cups UNION ALL SELECT 'Sencha', -2")
+
+    assert text(exports.stream(rows, form="csv", csv=dialect)) == CSV
+    assert text(exports.stream(rows, columns=Tea, form="ndjson")).startswith('{"name":"Assam","cups":3}\n')
+
+
+@pytest.mark.parametrize("columns", [["a"], ["a", "b", "c"]])
+@pytest.mark.parametrize("how", [{"form": "csv", "csv": exports.FOR_MACHINES}, {"form": "csv"}, {"form": "ndjson"}])
+def test_columns_that_are_fewer_or_more_than_the_cursors_are_a_mismatch(columns, how):
+    def rows():
+        return sqlite3.connect(":memory:").execute("SELECT 1 AS x, 2 AS y")
+
+    with pytest.raises(ColumnsMismatch, match="2 columns"):
+        text(exports.stream(rows, columns=columns, **how))
+
+
 # -- in which thread --
 
 
@@ -265,6 +298,30 @@ async def test_a_generator_without_a_function_is_walked_too_and_closed():
     await asked(exports.stream(noted.rows(), columns=["n"], form="csv"))
     assert noted.closed.is_set()
     noted.one_thread()
+
+
+async def test_a_source_that_does_not_end_is_left_alone_after_a_while_and_closed_once_it_ends(monkeypatch, caplog):
+    monkeypatch.setattr(producing, "_STOP_S", 0.2)
+    begun, may_go, closed = threading.Event(), threading.Event(), threading.Event()
+
+    def rows():
+        try:
+            yield (1,)
+            begun.set()
+            assert may_go.wait(20)
+            yield (2,)
+        finally:
+            closed.set()
+
+    client = Client()
+    asking = asyncio.create_task(client.ask(exports.stream(rows, columns=["n"], form="csv")))
+    await until(begun.is_set)
+    client.left.set()
+    await asking
+    assert "goes on although nobody reads it" in caplog.text
+    assert not closed.is_set()
+    may_go.set()
+    await until(closed.is_set)
 
 
 async def test_a_context_manager_around_rows_is_left_when_they_are_read_and_not_when_the_client_has_them():

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import re
+import socket
+import struct
 from collections.abc import Awaitable, Generator
 from typing import Any, Final, Literal, Protocol, Self, cast
 
@@ -32,6 +34,8 @@ _REPEATED: Final = _FRAMING | {
 }
 """Headers whose few values come again and again, and are no secret: their lines are kept."""
 _MOST_LINES: Final = 4096
+_RESET: Final = struct.pack("ii", 1, 0)
+"""Linger for no time: the connection is reset as it is closed."""
 _UNHEARD_S: Final = 1.0
 """How long an application may stream on for a client that has left."""
 
@@ -200,7 +204,9 @@ class Cycle(RequestResponseCycle):
         """Close before the answer's end, so that nobody takes it for whole."""
         if self.response_complete:
             return
-        if self._until_closed:
+        if self._until_closed:  # such an answer ends where the connection does, so that must not end in good order
+            connection: socket.socket = self.transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self.transport.abort()
         else:
             self.transport.close()

@@ -79,6 +79,13 @@ def columns_of(described: Described) -> Columns:
     return found
 
 
+def fitting(described: Columns, found: Columns) -> Columns:
+    """The columns as the application describes them. Raises ColumnsMismatch if the query has more or fewer."""
+    if len(described) != len(found):
+        raise ColumnsMismatch(f"The query has {len(found)} columns, and {len(described)} are described.")
+    return described
+
+
 def kind_of(annotation: object) -> Kind:
     """The kind of a column by the type of its values; `ANY` for what tells none."""
     if isinstance(annotation, Kind):

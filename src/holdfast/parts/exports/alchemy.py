@@ -14,13 +14,13 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import NULLTYPE, TypeEngine
 
-from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of, kind_of
+from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of, fitting, kind_of
 from holdfast.decide.exports.errors import SourceUnsuited
 from holdfast.decide.exports.server import SESSION, Typed, is_copied, wrapped
 from holdfast.parts.exports.csv import Csv
 from holdfast.parts.exports.encoding import Rows
 from holdfast.parts.exports.iterables import Interrupts, gives_plain
-from holdfast.parts.exports.postgres import AsyncpgQuery, fitting, kind
+from holdfast.parts.exports.postgres import AsyncpgQuery, kind
 from holdfast.parts.exports.sources import AsyncSource, Source
 
 Bind = Engine | AsyncEngine

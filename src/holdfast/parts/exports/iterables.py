@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from itertools import islice
 from typing import Any, Final
 
-from holdfast.decide.exports.columns import Column, Columns, Described, columns_of
+from holdfast.decide.exports.columns import Column, Columns, Described, columns_of, fitting
 from holdfast.decide.exports.errors import SourceUnsuited
 from holdfast.parts.exports.encoding import Rows
 from holdfast.parts.exports.rows import Shape, shaped, unshaped
@@ -34,6 +34,7 @@ class Walked:
         self._stack = ExitStack()
         self._take: Callable[[int], list[Any]] = _nothing
         self._shape: Shape | None = None
+        self._named: Columns = ()
         self._first: list[Any] = []
         self._interrupts = Interrupts()
         self.plain: bool = False
@@ -66,16 +67,16 @@ class Walked:
         self._interrupts.by(connection)
         self.plain = gives_plain(cursor)
         self._take = cursor.fetchmany
-        self._shape = lambda rows: rows
-        if self._described is not None:
-            return columns_of(self._described)
         if cursor.description is None:
             raise SourceUnsuited("The cursor has no rows: execute a query with it first.")
-        return columns_of([Column(described[0]) for described in cursor.description])
+        self._named = columns_of([Column(described[0]) for described in cursor.description])
+        return self._named if self._described is None else fitting(columns_of(self._described), self._named)
 
     def fetch(self, most: int) -> Rows:
         """As Source."""
         rows, self._first = self._first or self._take(most), []
+        if rows and self._shape is None:  # a cursor may give dicts or objects
+            _, self._shape = shaped(self._named, rows[0])
         return self._shape(rows) if rows and self._shape is not None else rows
 
     def interrupt(self) -> None:

@@ -1,8 +1,9 @@
 """An export as a file in a store: whole or not there at all."""
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import NamedTuple
 
 from holdfast.decide.exports.formats import Format
@@ -33,7 +34,8 @@ async def keep(export: Export, blobs: Blobs, form: Format, file_id: str | None =
     """
     file_id = file_id or secrets.token_hex(16)
     try:
-        async with export.running(form, None, digest=True) as run, blobs.opened(file_id, Saved(0, "")) as part:
+        async with export.running(form, None, digest=True) as run, AsyncExitStack() as stack:
+            part = await _opened(stack, blobs, file_id)
             size = await _written(run.next, part)
             await part.sync()
             await part.publish()
@@ -42,6 +44,18 @@ async def keep(export: Export, blobs: Blobs, form: Format, file_id: str | None =
     except BaseException:
         with suppress(HoldfastError):
             await blobs.remove(file_id)
+        raise
+
+
+async def _opened(stack: AsyncExitStack, blobs: Blobs, file_id: str) -> Part:
+    """Open a file; wait for that also when cancelled, for what appears later would be left behind."""
+    opening = asyncio.ensure_future(stack.enter_async_context(blobs.opened(file_id, Saved(0, ""))))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        await asyncio.wait({opening})
+        if not opening.cancelled():
+            opening.exception()
         raise
 
 

@@ -9,8 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
 
-from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of
-from holdfast.decide.exports.errors import ColumnsMismatch
+from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of, fitting
 from holdfast.decide.exports.server import SESSION, Typed, binds_plainly, is_copied, read, wrapped
 from holdfast.parts.exports.csv import Csv
 from holdfast.parts.exports.encoding import Rows
@@ -50,13 +49,6 @@ Opened = Callable[[], AbstractAsyncContextManager[Any]]
 def kind(column: Typed) -> Kind:
     """The kind of a column by its type on the server."""
     return Kind.JSON if column.is_array else KINDS.get(column.type_name, Kind.ANY)
-
-
-def fitting(described: Columns, found: Columns) -> Columns:
-    """The columns as the application describes them. Raises ColumnsMismatch if the query has more or fewer."""
-    if len(described) != len(found):
-        raise ColumnsMismatch(f"The query has {len(found)} columns, and {len(described)} are described.")
-    return described
 
 
 class _Sink:
