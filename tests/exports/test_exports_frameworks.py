@@ -70,6 +70,15 @@ def by_function(kind: str) -> exports.Export:
     return made(kind)
 
 
+@fast.get("/adorned/{kind}")
+async def adorned(kind: str):
+    answer = made(kind)
+    answer.headers["X-Teas"] = "3"
+    answer.headers.append("X-Teas", "4")
+    answer.set_cookie("seen", "yes")
+    return answer
+
+
 @fast.get("/response/{kind}", response_class=Response)
 async def as_response(kind: str):
     return made(kind)
@@ -221,6 +230,13 @@ def test_a_dependency_is_closed_behind_the_export(shop):
     for kind in ("whole", "wrong"):
         get(shop, f"fastapi/{kind}")
     wait_until(lambda: told(shop, "dependency") >= before + 1, "the dependency is closed", 3)
+
+
+def test_a_handler_may_put_headers_and_cookies_on_its_answer(shop):
+    answer = get(shop, "fastapi/adorned/whole")
+    assert answer.headers.get_list("x-teas") == ["3", "4"]
+    assert answer.cookies["seen"] == "yes"
+    assert answer.headers["content-disposition"] == 'attachment; filename="teas.csv"'
 
 
 def test_a_middleware_may_add_headers(shop):

@@ -40,7 +40,7 @@ class Download(Answering):
         self._file_id = file_id
         self._size = size
         self._etag = f'"{sha256}"'
-        self._headers = {
+        self._told = {
             "content-type": media_type,
             "content-disposition": disposition(name),
             "etag": self._etag,
@@ -83,7 +83,7 @@ class Download(Answering):
         return "*" in named or self._etag in named
 
     async def _head(self, send: Send, status: int, more: Mapping[str, str]) -> None:
-        told = {**self._headers, **more}
+        told = {**self._told, **more}
         headers = [(name.encode("ascii"), value.encode("latin-1")) for name, value in told.items()]
         await send({"type": "http.response.start", "status": status, "headers": headers})
 

@@ -74,7 +74,7 @@ class Export(Answering):
         """
         form = self._choices.form or _asked(scope)
         coding = self._coding(scope, form)
-        headers = self._headers(form, coding)
+        headers = self._head(form, coding)
         if scope["method"] == "HEAD":
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
@@ -126,7 +126,7 @@ class Export(Answering):
             return None
         return formats.coding(_listed(scope, b"accept-encoding"), codings())
 
-    def _headers(self, form: Format, coding: str | None) -> Headers:
+    def _head(self, form: Format, coding: str | None) -> Headers:
         usual = {
             "content-type": form.media_type,
             "content-disposition": disposition(self.file_name(form)),
