@@ -16,7 +16,6 @@ SESSION: Final = (
 )
 """What a transaction sets for its own time, so that values are written the same for everybody."""
 
-_TEXTS: Final = frozenset({"text", "varchar", "bpchar", "char", "name", "citext", "unknown", "xml", "json"})
 _BARE: Final = frozenset(
     {"int2", "int4", "int8", "oid", "float4", "float8", "numeric", "date", "time", "uuid", "jsonb", "inet", "void"}
 )
