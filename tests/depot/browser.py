@@ -153,10 +153,15 @@ class Line:
     Chromium's own offline mode cuts no request that is under way: it fails for the page, and arrives all the same.
     """
 
-    def __init__(self, port: int, bytes_a_second: int) -> None:
-        """The way to `port` of this machine. Connections bring no more than so many bytes there."""
+    def __init__(self, port: int, bytes_a_second: int, hold_at: int) -> None:
+        """The way to `port` of this machine. Connections bring no more than so many bytes there.
+
+        One that brought `hold_at` bytes brings nothing more until the line is cut or mended.
+        """
         self._to = port
         self._rate = bytes_a_second
+        self._hold_at = hold_at
+        self._moved = threading.Event()
         self._ends: list[socket.socket] = []
         self._down = False
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -168,6 +173,7 @@ class Line:
     def cut(self) -> None:
         """Break off what is open, and let nothing in."""
         self._down = True
+        self._moved.set()
         for end in self._ends:
             _reset(end)
         self._ends.clear()
@@ -176,6 +182,7 @@ class Line:
         """Let everything through from now on, as fast as it can."""
         self._rate = 0
         self._down = False
+        self._moved.set()
 
     def close(self) -> None:
         """Remove it."""
@@ -200,11 +207,15 @@ class Line:
                     self._threads[-1].start()
 
     def _carry(self, source: socket.socket, target: socket.socket, slowly: bool) -> None:
+        carried = 0
         with contextlib.suppress(OSError):
             while piece := source.recv(1 << 15):
                 target.sendall(piece)
+                carried += len(piece)
                 if slowly and self._rate:
                     time.sleep(len(piece) / self._rate)
+                if slowly and carried >= self._hold_at:
+                    self._moved.wait()
             target.shutdown(socket.SHUT_WR)
 
 

@@ -154,7 +154,7 @@ def asked_of(depot: Depot, method: str, address: str) -> httpx2.Response:
 
 @pytest.fixture
 def line(depot):
-    line = Line(depot.running.port, 12 * MEGABYTE)
+    line = Line(depot.running.port, 12 * MEGABYTE, hold_at=12 * MEGABYTE)
     yield line
     line.close()
 
@@ -166,6 +166,8 @@ def test_without_the_network_it_waits_and_goes_on_where_it_was(depot, visit, lin
     asked = Requests(page)
     send(page, tmp_path / "trip.bin")
     under_way(page, "trip.bin", 0.5)
+    (address,) = addresses(page)
+    wait_until(lambda: safe(depot, address) > 0, "something safe")
     page.context.set_offline(True)
     line.cut()
     expect(queued(page, "trip.bin")).to_contain_text(re.compile(r"1\d MB of 24 MB, waiting for the network"))
