@@ -12,7 +12,8 @@ to /dev/null. The client is a process of its own (bench/exports/reading.py) that
 asks for something small all the time. All share the cores as they are. "Others" is the share of the cores that
 processes which are not part of this had meanwhile, as far as they calculated and the system did not do so for them.
 The server's CPU time has what it answers meanwhile in it, 0.1 to 0.2 ms for each small request. Memory is PSS of its
-processes. Shown are medians of the rounds and, in brackets, the least and the greatest.
+processes; where sizes are compared, without pages of files. Shown are medians of the rounds and, in brackets, the least
+and the greatest.
 """
 
 import argparse

@@ -1,9 +1,15 @@
-"""How much memory exports take, by format and size, and many of them at once. From SQLite."""
+"""How much memory exports take, by format and size, and many of them at once. From SQLite.
 
+What is counted is what the processes have for themselves. Pages of files, as those of libraries, are left out: how many
+of them are whose changes with what else is running.
+"""
+
+import contextlib
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from contenders import Place
@@ -26,6 +32,14 @@ class Size(NamedTuple):
     way: str = "long"
 
 
+class Own(Server):
+    """A server, and its own memory."""
+
+    def memory(self) -> int:
+        """Bytes of it."""
+        return sum(map(_anonymous, self.pids()))
+
+
 def sizes(*, long: bool) -> list[Size]:
     """What is compared."""
     found = [Size(f"{rows:,} rows", rows) for rows in (100, 10_000, 1_000_000)]
@@ -39,7 +53,7 @@ def measured(place: Place, at_once: int, *, long: bool) -> tuple[list[str], list
     formats = [form for form in FORMATS if _there(place, form)]
     wanted = sizes(long=long)
     found = {form: [_over(place, form, size) for size in wanted] for form in formats}
-    many = {form: _over(place, form, Size("", at_once), AT_ONCE) / AT_ONCE for form in formats}
+    many = {form: _each(place, form, found[form][0], at_once) for form in formats}
     apart, widest = max((_apart(over), form) for form, over in found.items())
     each, largest = max((over, form) for form, over in many.items())
     verdicts = [
@@ -59,6 +73,11 @@ def _table(wanted: Sequence[Size], found: dict[str, list[float]], many: dict[str
     return "\n".join(lines)
 
 
+def _each(place: Place, form: str, alone: float, at_once: int) -> float:
+    """What each of many takes. What `alone`, the first small one, took comes once, as what has to be imported."""
+    return (_over(place, form, Size("", at_once), AT_ONCE) - alone) / (AT_ONCE - 1)
+
+
 def _apart(over: Sequence[float]) -> float:
     return max(over) - min(over)
 
@@ -67,9 +86,17 @@ def _over(place: Place, form: str, size: Size, streams: int = 1) -> float:
     """The peak over the start of a server that has exported nothing before."""
     with running(run("exported_sqlite:app"), place.folder, HERE) as server:
         _asked(server, "/small")
-        result = read(server, Load(f"/{form}/{size.way}/?rows={size.rows}", size.rows, streams=streams), None)
+        result = read(Own(*server), Load(f"/{form}/{size.way}/?rows={size.rows}", size.rows, streams=streams), None)
     print(f"{form}, {streams} x {size.rows:,} rows: {result.over:.1f} MB, {result.rate:,.0f} rows/s", file=sys.stderr)
     return result.over
+
+
+def _anonymous(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss_Anon:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def _there(place: Place, form: str) -> bool:

@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing, nullcontext
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from holdfast.asgi import Headers, Message, Receive, Scope, Send
@@ -26,16 +26,17 @@ from holdfast.decide.exports.errors import (
     UnknownFormat,
 )
 from holdfast.decide.exports.formats import Format
-from holdfast.parts.exports.async_iterables import AsyncWalked
-from holdfast.parts.exports.csv import FOR_MACHINES, Csv
+from holdfast.errors import ExtraMissing
 from holdfast.parts.exports.download import Download
 from holdfast.parts.exports.export import Choices, Export, Open, Tell
-from holdfast.parts.exports.iterables import Walked, is_function
+from holdfast.parts.exports.formats.csv import FOR_MACHINES, Csv
 from holdfast.parts.exports.keeping import Kept, keep
 from holdfast.parts.exports.line import Progress
-from holdfast.parts.exports.postgres import AsyncpgQuery
 from holdfast.parts.exports.reading import contents, verify
 from holdfast.parts.exports.settings import ExportSettings
+from holdfast.parts.exports.sources.async_iterables import AsyncWalked
+from holdfast.parts.exports.sources.iterables import Walked, is_function
+from holdfast.parts.exports.sources.postgres import AsyncpgQuery
 from holdfast.settings import load
 from holdfast.stores.blobs import Blobs
 
@@ -83,7 +84,7 @@ def stream(
 ) -> Export:
     """An answer that streams `rows`; return it from a handler, or call it as the ASGI application that it is.
 
-    `rows` are an iterable, an async iterable, a cursor of a DB-API driver or of asyncpg, Arrow batches, a function
+    `rows` are an iterable, an async iterable, a cursor of a DB-API driver or of asyncpg, Arrow, a function
     that gives one of these, or a query. A query is one of SQLAlchemy with `bind` an engine, sync or async, or SQL as
     text with `bind` an engine, or a connection or pool of asyncpg, and `args` for its parameters.
 
@@ -153,7 +154,7 @@ def _opening(rows: Any, columns: Columns | None, bind: Any, args: Sequence[Any])
         return _sql(rows, columns, bind, args)
     if package == "sqlalchemy" and not hasattr(rows, "fetchmany"):
         return _query(rows, columns, bind)
-    if package == "pyarrow":
+    if package == "pyarrow" or hasattr(rows, "__arrow_c_stream__"):  # as frames of Polars and relations of DuckDB have
         return _arrow(rows)
     walked = AsyncWalked if _is_async(rows) else Walked
     return lambda: walked(rows, columns)
@@ -172,14 +173,17 @@ def _sql(query: str, columns: Columns | None, bind: Any, args: Sequence[Any]) ->
 def _query(query: Any, columns: Columns | None, bind: Any) -> Open:
     if bind is None:
         raise SourceUnsuited("A query needs to be told where it is run: bind=engine.")
-    from holdfast.parts.exports.alchemy import query_source  # noqa: PLC0415 - only where SQLAlchemy is
+    from holdfast.parts.exports.sources.alchemy import query_source  # noqa: PLC0415 - only where SQLAlchemy is
 
     query_source(query, bind, columns)  # what is wrong with it is said here and not once it is sent
     return lambda: query_source(query, bind, columns)
 
 
 def _arrow(rows: Any) -> Open:
-    from holdfast.parts.exports.arrow import ArrowSource  # noqa: PLC0415 - only where pyarrow is
+    try:
+        from holdfast.parts.exports.sources.arrow import ArrowSource  # noqa: PLC0415 - only where pyarrow is
+    except ModuleNotFoundError as error:
+        raise ExtraMissing("Rows of Arrow need the extra `arrow`: pip install holdfast[arrow].") from error
 
     return lambda: ArrowSource(rows)
 
@@ -188,6 +192,10 @@ def _is_async(rows: Any) -> bool:
     """Whether rows are waited for on the loop."""
     if is_function(rows):
         inner = inspect.unwrap(rows)
+        while isinstance(inner, partial):
+            inner = inspect.unwrap(inner.func)
+        if not inspect.isroutine(inner) and not isinstance(inner, type):  # an object that can be called
+            inner = type(inner).__call__
         return inspect.isasyncgenfunction(inner) or inspect.iscoroutinefunction(inner)
     asyncpg_cursor = hasattr(rows, "forward") and hasattr(rows, "fetch")
     return hasattr(rows, "__aiter__") or asyncpg_cursor or inspect.isawaitable(rows)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from holdfast.decide.exports import formats
 from holdfast.decide.exports.columns import Column, Kind, columns_of, kind_of
-from holdfast.decide.exports.ends import LONGEST, End, end_of, marked
+from holdfast.decide.exports.ends import LONGEST, End, Mark, begun, end_of, ended
 from holdfast.decide.exports.errors import ColumnsMismatch, NotAcceptable, UnknownFormat
 from holdfast.decide.exports.formats import CSV, JSON, NDJSON, PARQUET, XLSX
 from holdfast.decide.exports.formulas import FIRST, is_formula, neutral
@@ -278,15 +278,17 @@ def test_neutralising_adds_an_apostrophe_or_nothing(text):
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
 @given(rows=st.integers(0, 10**19 - 1))
 def test_a_mark_is_found_again_behind_anything_that_ends_a_line(form, rows):
-    mark = marked(form, rows, "ab" * 32)
-    assert end_of(b'x\n{"_end":\n' + mark) == (len(mark), End(rows, "ab" * 32))
-    assert end_of(mark) == (len(mark), End(rows, "ab" * 32))
+    summed = begun(form, rows)
+    mark = summed + ended(form, "ab" * 32)
+    found = Mark(len(mark), len(summed), End(rows, "ab" * 32))
+    assert end_of(b'x\n{"_end":\n' + mark) == found
+    assert end_of(mark) == found
     assert len(mark) < LONGEST
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])
 def test_a_mark_that_is_cut_or_changed_anywhere_is_none(form):
-    mark = marked(form, 12, "ab" * 32)
+    mark = begun(form, 12) + ended(form, "ab" * 32)
     assert [cut for cut in range(len(mark)) if end_of(b"x\n" + mark[:cut])] == []
     assert end_of(b"x" + mark) is None, "it has a line of its own"
     assert end_of(mark + b"\n") is None

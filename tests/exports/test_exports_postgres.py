@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from csv_strictly import parsed
 from exporting import Client, asked
+from sqlalchemy.ext.asyncio import create_async_engine
 from waiting import until
 
 from holdfast import Holdfast, exports
@@ -404,6 +405,27 @@ async def test_a_query_may_be_written_in_any_way(pool, query):
     for dialect in (Csv(), Csv(neutral=False), Csv(newline="\r\n")):
         body = (await asked(exports.stream(query, bind=pool, form="csv", csv=dialect, columns=["a"]))).body
         assert body.split() == [b'"a"', b"1"]
+
+
+@pytest.mark.parametrize("make", ["pool", "asyncpg", "psycopg", "async psycopg"])
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+@pytest.mark.parametrize(
+    ("query", "first"), [("SHOW server_encoding", "UTF8"), ("/* why */ EXPLAIN (COSTS false) SELECT 1", "Result")]
+)
+async def test_statements_that_nothing_can_be_put_around_are_exported_row_by_row(
+    pool, postgres_url, make, form, query, first
+):
+    url = sa.make_url(postgres_url).set(drivername=f"postgresql+{make.removeprefix('async ')}")
+    bind = pool if make == "pool" else create_async_engine(url) if make != "psycopg" else sa.create_engine(url)
+    try:
+        answer = await asked(exports.stream(query, bind=bind, form=form, columns=["said"]))
+    finally:
+        if isinstance(bind, sa.Engine):
+            bind.dispose()
+        elif bind is not pool:
+            await bind.dispose()
+    lines = answer.body.decode().splitlines()
+    assert lines == ['"said"', f'"{first}"'] if form == "csv" else [f'{{"said":"{first}"}}']
 
 
 async def test_a_mismatch_is_told_to_whoever_wrote_the_query(pool):

@@ -218,20 +218,20 @@ def test_a_client_of_http_1_0_which_knows_no_chunks_sees_it_too(shop):
 # -- the mark at the end --
 
 
-@pytest.mark.parametrize("form", ["csv", "ndjson"])
-def test_the_mark_verifies_in_python_and_in_the_shell(shop, form, tmp_path):
+@pytest.mark.parametrize(("form", "last"), [("csv", 65), ("ndjson", 68)])
+def test_the_mark_verifies_in_python_and_in_the_shell(shop, form, last, tmp_path):
     file = tmp_path / "got"
     url = f"{shop.url}/form/{form}/3000?marked=true"
     subprocess.run(["curl", "-sS", "--compressed", "-o", file, url], check=True)
     assert exports.verify(file).rows == 3000
     sums = subprocess.run(
-        ["bash", "-c", 'head -n -1 "$0" | sha256sum | cut -c 1-64; tail -n 1 "$0" | grep -o "[0-9a-f]\\{64\\}"', file],
+        ["bash", "-c", f'head -c -{last} "$0" | sha256sum | cut -c 1-64; tail -c {last} "$0" | head -c 64', file],
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
     assert len(sums) == 2
-    assert sums[0] == sums[1] == hashlib.sha256(b"".join(file.read_bytes().splitlines(True)[:-1])).hexdigest()
+    assert sums[0] == sums[1] == hashlib.sha256(file.read_bytes()[:-last]).hexdigest()
     assert b"".join(exports.contents(file)) == get(shop, f"/form/{form}/3000").content
 
 

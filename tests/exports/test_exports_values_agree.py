@@ -339,6 +339,8 @@ strictly = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda name: pyt
         ("SELECT '[1,10)'::int4range AS a", "[1,10)"),
         ("SELECT B'0101' AS a", "0101"),
         ("SELECT 'a'::\"char\" AS a", "a"),
+        ("SELECT 'ab'::char(5) AS a", "ab   "),
+        ("SELECT NULL::char(5) AS a", None),
         ("SELECT point(1.5, 2) AS a", "(1.5,2)"),
         ("SELECT '07:08:09+05:30'::timetz AS a", "07:08:09+05:30"),
         ("SELECT '07:08:09+02'::timetz AS a", "07:08:09+02:00"),

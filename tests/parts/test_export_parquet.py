@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from holdfast import exports
 from holdfast.decide.exports.columns import Column, Kind
 from holdfast.decide.exports.errors import ColumnsMismatch, SourceUnsuited
-from holdfast.parts.exports.arrow import ArrowSource
-from holdfast.parts.exports.parquet import ParquetEncoder
+from holdfast.parts.exports.formats.parquet import ParquetEncoder
+from holdfast.parts.exports.sources.arrow import ArrowSource
 
 EAST = timezone(timedelta(hours=2))
 NOON = datetime(2024, 2, 29, 12, 0, 0, 1)
@@ -429,3 +430,25 @@ def test_what_comes_from_arrow_goes_into_parquet_unchanged():
     columns, rows = fetched(table(data))
     assert rows == ROWS
     assert table(written(rows, columns)).equals(table(data))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "make", [pl.from_arrow, duckdb.from_arrow, lambda found: found], ids=["polars", "duckdb", "arrow"]
+)
+async def test_whatever_streams_arrow_is_exported_with_its_types(make):
+    found = pa.table({"name": ["Assam", None], "picked": [date(2026, 2, 3), None], "cups": [3, -2]})
+    made = [piece async for piece in exports.encode(make(found), form="ndjson")]
+    assert b"".join(made) == (
+        b'{"name":"Assam","picked":"2026-02-03","cups":3}\n{"name":null,"picked":null,"cups":-2}\n'
+    )
+
+
+def test_groups_are_small_at_first_and_grow_in_large_files():
+    rows = [(number, "x" * 90) for number in range(40_000)]
+    data = written(rows, [Column("id", Kind.INTEGER), Column("text", Kind.TEXT)], group_bytes=8 * 1024)
+    groups = pq.ParquetFile(io.BytesIO(data)).metadata
+    sizes = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
+    assert max(sizes[:100]) * 2 < max(sizes)
+    assert max(sizes) * 100 <= 4 * 8 * 1024 + 2 * 64 * 100
+    assert table(data).num_rows == 40_000

@@ -5,6 +5,7 @@ import collections
 import contextlib
 import contextvars
 import dataclasses
+import functools
 import sqlite3
 import threading
 import time
@@ -740,6 +741,74 @@ async def test_progress_is_told_at_the_end_with_all_rows_and_bytes():
     )
     answer = await asked(app)
     assert told[-1] == (5000, len(answer.body), True)
+
+
+async def test_progress_that_fails_to_be_heard_is_logged_once_and_the_export_is_whole(caplog):
+    def tell(_now):
+        raise ZeroDivisionError
+
+    answer = await asked(exports.stream(Noted(5000).rows, columns=["n"], form="csv", progress=tell))
+    assert answer.ended
+    assert answer.body.count(b"\n") == 5001
+    logged = [record.exc_info[0] for record in caplog.records if record.name == "holdfast.exports" and record.exc_info]
+    assert logged == [ZeroDivisionError]
+
+
+class AsyncRows:
+    """Rows of an object that is called for them."""
+
+    async def __call__(self, first):
+        yield (first,)
+        yield (2,)
+
+
+async def by_argument(first):
+    async for row in AsyncRows()(first):
+        yield row
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [functools.partial(by_argument, 1), functools.partial(functools.partial(by_argument), 1)],
+    ids=["partial", "partial of partial"],
+)
+async def test_an_async_generator_may_have_its_arguments_bound_before(rows):
+    assert (await asked(exports.stream(rows, columns=["n"], form="csv"))).body == b'"n"\n1\n2\n'
+
+
+async def test_an_object_that_is_called_may_give_an_async_generator():
+    class Called(AsyncRows):
+        async def __call__(self):
+            async for row in super().__call__(1):
+                yield row
+
+    assert (await asked(exports.stream(Called(), columns=["n"], form="csv"))).body == b'"n"\n1\n2\n'
+
+
+async def test_a_lambda_that_gives_an_async_generator_is_told_what_to_pass_instead():
+    with pytest.raises(SourceUnsuited, match="instead of one that calls that"):
+        await asked(exports.stream(lambda: by_argument(1), columns=["n"], form="csv"))
+
+
+@pytest.mark.parametrize("form", ["xlsx", "parquet"])
+async def test_few_large_rows_are_fetched_at_once_though_little_comes_of_them(form):
+    asked_for: list[int] = []
+
+    class Cursor:
+        description = (("n",),)
+        left = 100
+
+        def fetchmany(self, most):
+            asked_for.append(most)
+            count = min(most, self.left)
+            self.left -= count
+            return [("x" * 200_000,)] * count
+
+        def close(self):
+            pass
+
+    await asked(exports.stream(Cursor(), columns={"n": str}, form=form))
+    assert max(asked_for) <= 2
 
 
 async def test_one_export_may_be_answered_twice_where_its_rows_are_there_twice():

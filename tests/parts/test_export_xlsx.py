@@ -22,9 +22,9 @@ from python_calamine import CalamineError, CalamineWorkbook
 
 from holdfast.decide.exports.columns import Column, Kind
 from holdfast.decide.exports.errors import ColumnsMismatch
-from holdfast.parts.exports import xlsx
-from holdfast.parts.exports.xlsx import XlsxEncoder
-from holdfast.parts.exports.xlsx_parts import Archive, letters, sheet_name
+from holdfast.parts.exports.formats import xlsx
+from holdfast.parts.exports.formats.xlsx import XlsxEncoder
+from holdfast.parts.exports.formats.xlsx_parts import Archive, letters, sheet_name
 
 TWO = (Column("number", Kind.INTEGER), Column("value"))
 

@@ -1,4 +1,4 @@
-"""The mark at the end of an export: how many rows there were, and the SHA-256 of everything before it.
+"""The mark at the end of an export: how many rows there were, and the SHA-256 of everything before that sum.
 
 CSV and NDJSON look whole wherever they are cut between two lines. With the mark a reader sees that nothing is missing.
 """
@@ -19,22 +19,35 @@ class End(NamedTuple):
 
     rows: int
     sha256: str
-    """Of all bytes before the mark, in hexadecimal."""
+    """Of all bytes before it, the number of rows among them, in hexadecimal."""
 
 
-def marked(form: str, rows: int, sha256: str) -> bytes:
-    """The mark of an export in the format called `form`, csv or ndjson."""
-    if form == "csv":
-        return f"#end,rows={rows},sha256={sha256}\n".encode()
-    return f'{{"_end":{{"rows":{rows},"sha256":"{sha256}"}}}}\n'.encode()
+class Mark(NamedTuple):
+    """A mark that was found."""
+
+    size: int
+    """How many bytes it takes."""
+    summed: int
+    """How many of them, from its beginning, the sum is also of."""
+    end: End
 
 
-def end_of(last: bytes) -> tuple[int, End] | None:
-    """How many bytes the mark takes at the end of `last`, the last bytes of an export, and what it says; or None."""
+def begun(form: str, rows: int) -> bytes:
+    """The mark of an export in the format called `form`, csv or ndjson, as far as the sum, which is of this as well."""
+    return f"#end,rows={rows},sha256=".encode() if form == "csv" else f'{{"_end":{{"rows":{rows},"sha256":"'.encode()
+
+
+def ended(form: str, sha256: str) -> bytes:
+    """The rest of it."""
+    return f"{sha256}\n".encode() if form == "csv" else f'{sha256}"}}}}\n'.encode()
+
+
+def end_of(last: bytes) -> Mark | None:
+    """The mark at the end of `last`, the last bytes of an export; None where there is none."""
     start = max(last.rfind(b'{"_end":'), last.rfind(b"#end,"))
     found = _MARK.fullmatch(last, start) if start >= 0 else None
     if found is None or (start and last[start - 1 : start] != b"\n"):
         return None
-    rows = found["ndjson_rows"] or found["csv_rows"]
-    digest: bytes = found["ndjson_sum"] or found["csv_sum"]
-    return len(last) - start, End(int(rows), digest.decode())
+    form = "csv" if found["ndjson_sum"] is None else "ndjson"
+    end = End(int(found[f"{form}_rows"]), found[f"{form}_sum"].decode())
+    return Mark(len(last) - start, found.start(f"{form}_sum") - start, end)

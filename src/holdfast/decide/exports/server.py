@@ -28,6 +28,8 @@ _EXPRESSIONS: Final = {
     "bytea": "translate(encode({0}, 'base64'), E'\\n', '')",
     "interval": "justify_hours({0})::text",
 }
+_AS_TEXT: Final = {"text": "{0}", "bytea": "{0}", "bpchar": "textin(bpcharout({0}))"}
+"""How a type becomes text, where not by a cast: that of char(n) would take away the spaces at its end."""
 _FORMULA: Final = (
     "CASE WHEN ({0} < 'A' COLLATE \"C\" OR {0} >= U&'\\00A0' COLLATE \"C\")"
     " AND {0} ~ U&'^([\\0009\\000A\\000D]|[ \\00A0\\3000]*[-=+@\\FF0B\\FF0D\\FF1D\\FF20])'"
@@ -41,6 +43,8 @@ _ARRAYS_OF_OTHERS: Final = frozenset({"float4", "float8", "numeric", "bytea", "i
 """Types whose arrays the server makes another JSON of: NaN, bytes, and durations in them."""
 _QUOTED: Final = re.compile(r"'[^'\\$]*'|\"[^\"$]*\"|--[^\n$]*(?:\n|\Z)|/\*[^*$]*\*/")
 _QUOTES: Final = re.compile(r"'|\"|--|/\*|\$[^0-9]")
+_IN_FRONT: Final = r"(?:\s|\(|--[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*"
+_WRAPPED: Final = re.compile(rf"{_IN_FRONT}(?:select|with|values|table)\b", re.IGNORECASE)
 
 
 class Typed(NamedTuple):
@@ -49,6 +53,11 @@ class Typed(NamedTuple):
     name: str
     type_name: str
     is_array: bool = False
+
+
+def is_wrapped(query: str) -> bool:
+    """Whether a query may stand within another one, or within COPY or a cursor: SHOW and EXPLAIN may not."""
+    return _WRAPPED.match(query) is not None
 
 
 def is_copied(columns: Sequence[Typed], *, native: bool) -> bool:
@@ -98,5 +107,4 @@ def _expression(column: Typed, *, neutral: bool, native: bool) -> str:
     written = "{0}" if native else _EXPRESSIONS.get(column.type_name, "{0}")
     if not neutral or column.type_name in _BARE or (written != "{0}" and column.type_name != "bytea"):
         return written
-    as_text = written if column.type_name in {"text", "bytea"} else f"({written})::text"
-    return _FORMULA.replace("{0}", as_text)
+    return _FORMULA.replace("{0}", _AS_TEXT.get(column.type_name, "({0})::text").replace("{0}", written))

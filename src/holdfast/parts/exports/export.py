@@ -17,14 +17,14 @@ from holdfast.decide.exports.formats import Format
 from holdfast.decide.names import disposition
 from holdfast.events import ExportEnded
 from holdfast.parts.exports.answering import Answering
-from holdfast.parts.exports.csv import Csv, CsvEncoder
-from holdfast.parts.exports.encoding import Encoder
+from holdfast.parts.exports.formats.csv import Csv, CsvEncoder
+from holdfast.parts.exports.formats.encoding import Encoder
 from holdfast.parts.exports.line import Progress, Recipe
 from holdfast.parts.exports.outlet import Outlet
 from holdfast.parts.exports.packing import PACKERS, codings
 from holdfast.parts.exports.producing import Tasked, Threaded
 from holdfast.parts.exports.settings import ExportSettings
-from holdfast.parts.exports.sources import AsyncSource, Source
+from holdfast.parts.exports.sources.source import AsyncSource, Source
 from holdfast.parts.exports.spool import Spool
 
 _LOG = logging.getLogger("holdfast.exports")
@@ -36,7 +36,8 @@ Open = Callable[[], Source | AsyncSource]
 Tell = Callable[[Progress], None]
 """Hears how far an export is: with its first block, a few times a second while it is read, and at the end.
 
-It is called on the loop and must not block. What it is given is the same each time, and goes on to change.
+It is called on the loop and must not block. What it is given is the same each time, and goes on to change. What it
+raises is logged, and the export goes on.
 """
 
 
@@ -108,7 +109,6 @@ class Export(Answering):
             csv=choices.csv if form is formats.CSV else None,
             marker=form.name if choices.marked and not form.proves_its_end else None,
             digest=digest,
-            dense=form.packed,
         )
         outlet = Outlet(Spool(settings.spool, settings.spool_bytes, settings.spool_all_bytes), settings.hold_s)
         run = Run(form, self._open(), recipe, outlet, self._tell)
@@ -155,8 +155,9 @@ class Run:
         self._form = form
         self._outlet = outlet
         self._tell = tell
+        self._tell_failed = False
         self._began = time.monotonic()
-        self._telling = None if tell is None else asyncio.create_task(self._tell_now_and_then(tell))
+        self._telling = None if tell is None else asyncio.create_task(self._tell_now_and_then())
         self._sent = 0
         self._whole = False
         works: Any = Tasked if inspect.iscoroutinefunction(source.open) else Threaded
@@ -166,8 +167,8 @@ class Run:
         """The next block; None at the end. Raises what the source raised, ColumnsMismatch, ReaderTooSlow."""
         block = await self._outlet.get()
         self._whole = block is None
-        if self._tell is not None and not self._sent:
-            self._tell(self.progress)
+        if not self._sent:
+            self._told()
         self._sent += len(block or b"")
         return block
 
@@ -177,8 +178,7 @@ class Run:
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.wait({self._telling})
-        if self._tell is not None:
-            self._tell(self.progress)
+        self._told()
         rows = self.progress.rows
         fact = ExportEnded(
             form=self._form.name,
@@ -190,10 +190,21 @@ class Run:
         )
         _LOG.info("export", extra=fact._asdict())
 
-    async def _tell_now_and_then(self, tell: Tell) -> None:
+    async def _tell_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_TELL_S)
-            tell(self.progress)
+            self._told()
+
+    def _told(self) -> None:
+        """Say how far it is. What fails in hearing it is logged, once, and no reason to end the export."""
+        if self._tell is None:
+            return
+        try:
+            self._tell(self.progress)
+        except Exception:  # noqa: BLE001 - whatever the application does wrong there
+            if not self._tell_failed:
+                _LOG.exception("the progress of an export could not be told")
+            self._tell_failed = True
 
 
 class _Answer:
@@ -246,14 +257,14 @@ def _encoder(form: Format, columns: Columns, choices: Choices) -> Encoder:
     if form is formats.CSV:
         return CsvEncoder(columns, choices.csv)
     if form is formats.XLSX:
-        from holdfast.parts.exports.xlsx import XlsxEncoder  # noqa: PLC0415 - it brings zipfile
+        from holdfast.parts.exports.formats.xlsx import XlsxEncoder  # noqa: PLC0415 - it brings zipfile
 
         return XlsxEncoder(columns, choices.name)
     if form is formats.PARQUET:
-        from holdfast.parts.exports.parquet import ParquetEncoder  # noqa: PLC0415 - it brings pyarrow, an extra
+        from holdfast.parts.exports.formats.parquet import ParquetEncoder  # noqa: PLC0415 - it brings pyarrow, an extra
 
         return ParquetEncoder(columns)
-    from holdfast.parts.exports.ndjson import JsonEncoder, NdjsonEncoder  # noqa: PLC0415 - beside the others
+    from holdfast.parts.exports.formats.ndjson import JsonEncoder, NdjsonEncoder  # noqa: PLC0415 - beside the others
 
     return JsonEncoder(columns) if form is formats.JSON else NdjsonEncoder(columns)
 

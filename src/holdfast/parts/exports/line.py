@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from holdfast.decide.exports.columns import Columns
-from holdfast.decide.exports.ends import marked
-from holdfast.parts.exports.csv import Csv, CsvEncoder
-from holdfast.parts.exports.encoding import Encoder, Rows
+from holdfast.decide.exports.ends import begun, ended
+from holdfast.parts.exports.formats.csv import Csv, CsvEncoder
+from holdfast.parts.exports.formats.encoding import Dense, Encoder, Rows
 from holdfast.parts.exports.packing import Packer
 
 _BLOCK: Final = 128 * 1024
@@ -49,8 +49,6 @@ class Recipe:
     """The format whose end is marked, where that is wanted."""
     digest: bool
     """Whether the SHA-256 of everything is wanted."""
-    dense: bool
-    """Whether the format is compressed itself, so that its bytes do not tell how large a row is."""
 
     @property
     def passes(self) -> bool:
@@ -78,6 +76,7 @@ class Line:
         self._recipe = recipe
         self._progress = progress
         self._encoder = recipe.encoder(columns) if written is None else CsvEncoder(columns, written)
+        self._dense = self._encoder if isinstance(self._encoder, Dense) else None
         self._packer = recipe.packer()
         self._content = hashlib.sha256() if recipe.marker else None
         self._whole = hashlib.sha256() if recipe.digest else None
@@ -91,12 +90,14 @@ class Line:
 
     def rows_wanted(self, most: int) -> int:
         """How many rows are fetched next."""
-        return max(1, min(_FEW if self._recipe.dense else most, int(2 * _BLOCK / self._row_bytes)))
+        return max(1, min(most if self._dense is None else _FEW, int(2 * _BLOCK / self._row_bytes)))
 
     def rows(self, rows: Rows) -> bytes | None:
         """Encode rows; a block if there is enough for one."""
+        before = 0 if self._dense is None else self._dense.weight
         made = self._encoder.batch(rows, plain=self._plain)
-        self._row_bytes = max(len(made) / len(rows), self._row_bytes / 2)
+        weight = len(made) if self._dense is None else self._dense.weight - before
+        self._row_bytes = max(weight / len(rows), self._row_bytes / 2)
         self._progress.rows = (self._progress.rows or 0) + len(rows)
         return self.add(made)
 
@@ -117,8 +118,8 @@ class Line:
             self._progress.rows = rows
         self._gather(self._encoder.tail())
         if self._recipe.marker is not None and self._content is not None:
-            digest = self._content.hexdigest()
-            self._gathered.append(marked(self._recipe.marker, self._progress.rows or 0, digest))
+            self._gather(begun(self._recipe.marker, self._progress.rows or 0))
+            self._gathered.append(ended(self._recipe.marker, self._content.hexdigest()))
         block = self._counted(self._packer.pack(self._taken()) + self._packer.end())
         if self._whole is not None:
             self._progress.sha256 = self._whole.hexdigest()

@@ -12,10 +12,10 @@ from contextvars import copy_context
 from typing import Final
 
 from holdfast.parts.exports import threads
-from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.formats.encoding import Rows
 from holdfast.parts.exports.line import Line, Progress, Recipe
 from holdfast.parts.exports.outlet import Outlet, ReaderLeft
-from holdfast.parts.exports.sources import AsyncSource, AsyncWritesCsv, Source, WritesCsv
+from holdfast.parts.exports.sources.source import AsyncSource, AsyncWritesCsv, Source, WritesCsv
 
 _LOG = logging.getLogger("holdfast.exports")
 _STOP_S: Final = 5.0

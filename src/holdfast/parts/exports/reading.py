@@ -28,14 +28,13 @@ def contents(source: Path | str | IO[bytes] | Iterable[bytes]) -> Generator[byte
     found = end_of(last)
     if found is None:
         raise Truncated
-    taken, end = found
-    rest = last[: len(last) - taken]
-    digest.update(rest)
-    if rest:
-        yield rest
-    if digest.hexdigest() != end.sha256:
+    at = len(last) - found.size
+    digest.update(last[: at + found.summed])
+    if at:
+        yield last[:at]
+    if digest.hexdigest() != found.end.sha256:
         raise Truncated("The export was changed: its SHA-256 is another.")
-    return end
+    return found.end
 
 
 def verify(source: Path | str | IO[bytes] | Iterable[bytes]) -> End:

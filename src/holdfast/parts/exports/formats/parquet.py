@@ -23,25 +23,34 @@ from decimal import Decimal
 from types import NoneType
 from typing import Any, Final, NamedTuple, cast
 
-os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # its usual one keeps what each thread took at most
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")  # for pages, which cannot be told to use the one below
 import pyarrow as pa
 from pyarrow import parquet as pq
 
 from holdfast.decide.exports.columns import Column, Columns, Kind
 from holdfast.decide.exports.errors import ColumnsMismatch
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import side_by_side, text, utf8
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.formats.values import side_by_side, text, utf8
 
 _arrow: Any = cast("Any", pa)  # it has no types
 _parquet: Any = cast("Any", pq)
 
+_POOL: Final[Any] = _arrow.system_memory_pool()
+"""Arrow's usual one keeps for each thread what that took at most. This one gives back what it is told to."""
+
 _GROUP_ROWS: Final = 65_536
-_GROUP_BYTES: Final = 1024 * 1024
+_GROUP_BYTES: Final = 512 * 1024
+_GROUPS: Final = 128
+"""So many groups of this size; then they grow, up to four times it: what is noted of each is held until the end."""
+_GIVE_BACK: Final = 4 * 1024 * 1024
+"""After so much the allocator gives back what is free: by itself it would soon hold a multiple of the largest group."""
 _FIRST_BYTES: Final = 256 * 1024
 """The first group is smaller, for its rows are held as Python has them until the types are decided."""
 _MARK: Final = b"PAR1"
 _PAGE: Final = 64 * 1024
-_BATCHES: Final = 64
+_PAGE_ROWS: Final = 1024
+"""A page is looked at after so many rows, or fewer where those of the first group fill one: it may have enough."""
+_BATCHES: Final = 16
 """So many batches become one: each costs some KiB, however few rows it has."""
 
 
@@ -105,6 +114,9 @@ class ParquetEncoder:
         self._batches: list[Any] = []
         self._rows = 0
         self._bytes = 0
+        self.weight: int = 0
+        """As Dense."""
+        self._given_back_at = 0
 
     def head(self) -> bytes:
         """The mark of the format, though it may not be known yet of which types the columns are."""
@@ -119,13 +131,18 @@ class ParquetEncoder:
         if self._types is None:
             side_by_side(rows, len(self._columns))
             self._held.append(rows)
-            self._bytes += sum(map(_weight, rows))
+            self._weigh(sum(map(_weight, rows)))
         else:
-            self._add(rows, self._types)
-        most = self._group_bytes if self._types is not None else min(self._group_bytes, _FIRST_BYTES)
-        if self._rows >= self._group_rows or self._bytes >= most:
+            self._weigh(self._add(rows, self._types))
+        if self._rows >= self._group_rows or self._bytes >= self._most():
             self._end_group()
         return self._taken()
+
+    def _most(self) -> int:
+        """How many bytes this group has at most."""
+        if self._types is None:
+            return min(self._group_bytes, _FIRST_BYTES)
+        return max(self._group_bytes, min(4 * self._group_bytes, self.weight // _GROUPS))
 
     def tail(self) -> bytes:
         """The last group, and the directory of all of them."""
@@ -137,13 +154,18 @@ class ParquetEncoder:
         self._types = types
         names = [column.name for column in self._columns]
         self._schema = _arrow.schema([(name, one.arrow) for name, one in zip(names, types, strict=True)])
-        self._writer = _parquet.ParquetWriter(
+
+    def _begun(self) -> Any:
+        row_bytes = self._bytes / max(1, self._rows)
+        return _parquet.ParquetWriter(
             self._sink,
             self._schema,
             compression="zstd",
             compression_level=1,
             use_dictionary=False,  # those of all columns take several MiB; zstd finds most of what they save
             data_page_size=_PAGE,
+            write_batch_size=max(1, min(_PAGE_ROWS, int(_PAGE / max(1.0, row_bytes)))),
+            memory_pool=_POOL,
         )
 
     def _decide(self) -> list[_Type]:
@@ -154,14 +176,23 @@ class ParquetEncoder:
         self._open(types)
         return types
 
-    def _add(self, rows: Rows, types: list[_Type]) -> None:
+    def _weigh(self, size: int) -> None:
+        self._bytes += size
+        self.weight += size
+
+    def _add(self, rows: Rows, types: list[_Type]) -> int:
+        """Keep rows as Arrow has them; how many bytes they are."""
         columns = side_by_side(rows, len(self._columns))
         arrays = list(map(_fitted, self._columns, types, columns))
         batch = _arrow.RecordBatch.from_arrays(arrays, schema=self._schema)
-        self._bytes += batch.get_total_buffer_size()
         self._batches.append(batch)
         if len(self._batches) == _BATCHES:
-            self._merged.append(_arrow.concat_batches(self._batches))
+            self._merge()
+        return batch.get_total_buffer_size()
+
+    def _merge(self) -> None:
+        if self._batches:
+            self._merged.append(_arrow.concat_batches(self._batches, memory_pool=_POOL))
             self._batches = []
 
     def _end_group(self) -> None:
@@ -169,11 +200,16 @@ class ParquetEncoder:
             types = self._decide()
             for rows in self._held:
                 self._add(rows, types)
-        batches = self._merged + self._batches
-        if batches:
-            self._writer.write_table(_arrow.Table.from_batches(batches).combine_chunks())
-        self._held, self._merged, self._batches = [], [], []
+            self._held = []
+        self._writer = writer = self._writer or self._begun()
+        self._merge()
+        if self._merged:
+            writer.write_table(_arrow.Table.from_batches(self._merged))
+        self._merged = []
         self._rows = self._bytes = 0
+        if self.weight - self._given_back_at >= _GIVE_BACK:
+            self._given_back_at = self.weight
+            _POOL.release_unused()
 
     def _taken(self) -> bytes:
         """What pyarrow has written since; it counts the bytes itself."""
@@ -222,7 +258,7 @@ def _array(one: _Type, values: Sequence[Any]) -> Any:
     ):
         return None
     try:
-        return _arrow.array(values, one.arrow)
+        return _arrow.array(values, one.arrow, memory_pool=_POOL)
     except (_arrow.ArrowException, ValueError, TypeError, ArithmeticError):
         return None
 
@@ -230,10 +266,10 @@ def _array(one: _Type, values: Sequence[Any]) -> Any:
 def _strings(values: Sequence[Any]) -> Any:
     written = [value if value is None or type(value) is str else text(value) for value in values]
     try:
-        return _arrow.array(written, _STRING.arrow)
+        return _arrow.array(written, _STRING.arrow, memory_pool=_POOL)
     except UnicodeEncodeError:  # half of a surrogate pair
         whole = [None if value is None else utf8(value).decode() for value in written]
-        return _arrow.array(whole, _STRING.arrow)
+        return _arrow.array(whole, _STRING.arrow, memory_pool=_POOL)
 
 
 def _mismatch(column: Column, one: _Type) -> ColumnsMismatch:

@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
 
 from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of, fitting
-from holdfast.decide.exports.server import SESSION, Typed, binds_plainly, is_copied, read, wrapped
-from holdfast.parts.exports.csv import Csv
-from holdfast.parts.exports.encoding import Rows
+from holdfast.decide.exports.server import SESSION, Typed, binds_plainly, is_copied, is_wrapped, read, wrapped
+from holdfast.parts.exports.formats.csv import Csv
+from holdfast.parts.exports.formats.encoding import Rows
 
 KINDS: Final = {
     "bool": Kind.BOOLEAN,
@@ -143,6 +143,7 @@ class AsyncpgQuery:
         """As AsyncWritesCsv."""
         return (
             dialect.newline == "\n"
+            and is_wrapped(self._query)
             and is_copied(self._typed, native=dialect.native)
             and (not self._args or binds_plainly(self._query))
             and self._opened.get_settings().server_encoding == "UTF8"

@@ -18,8 +18,8 @@ import msgspec
 from holdfast.decide.exports.columns import Columns, Kind
 from holdfast.decide.exports.errors import ColumnsMismatch
 from holdfast.decide.exports.formulas import FIRST, neutral
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import embedded, json, side_by_side, text, utf8
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.formats.values import embedded, json, side_by_side, text, utf8
 
 _BARE: Final = frozenset({int, float, bool, Decimal})
 _QUICK: Final = frozenset({int, float, bool, str, datetime, date, time, UUID, NoneType})

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, runtime_checkable
 
 from holdfast.decide.exports.columns import Columns
-from holdfast.parts.exports.csv import Csv
-from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.formats.csv import Csv
+from holdfast.parts.exports.formats.encoding import Rows
 
 
 class Source(Protocol):

@@ -11,8 +11,17 @@ from uuid import UUID
 import msgspec
 
 from holdfast.decide.exports.columns import Column, Columns, Kind
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import embedded, has_no_number, is_nested, json, side_by_side, text, utf8, whole
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.formats.values import (
+    embedded,
+    has_no_number,
+    is_nested,
+    json,
+    side_by_side,
+    text,
+    utf8,
+    whole,
+)
 
 _ODD: Final = frozenset({float, Decimal, timedelta, str})
 """Types of which some values need a closer look."""

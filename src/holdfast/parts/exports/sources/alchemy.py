@@ -4,6 +4,7 @@ The driver's own cursor is walked through, and only columns whose type wants it 
 would take most of the time. The connection goes back to the engine when the rows are read.
 """
 
+import inspect
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -16,12 +17,12 @@ from sqlalchemy.types import NULLTYPE, TypeEngine
 
 from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of, fitting, kind_of
 from holdfast.decide.exports.errors import SourceUnsuited
-from holdfast.decide.exports.server import SESSION, Typed, is_copied, wrapped
-from holdfast.parts.exports.csv import Csv
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.iterables import Interrupts, gives_plain
-from holdfast.parts.exports.postgres import AsyncpgQuery, kind
-from holdfast.parts.exports.sources import AsyncSource, Source
+from holdfast.decide.exports.server import SESSION, Typed, is_copied, is_wrapped, wrapped
+from holdfast.parts.exports.formats.csv import Csv
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.sources.iterables import Interrupts, gives_plain
+from holdfast.parts.exports.sources.postgres import AsyncpgQuery, kind
+from holdfast.parts.exports.sources.source import AsyncSource, Source
 
 Bind = Engine | AsyncEngine
 Convert = Callable[[Any], Any]
@@ -174,13 +175,15 @@ class Query:
         if getattr(raw, "autocommit", None) is True:  # without a transaction there is no cursor on the server
             connection = connection.execution_options(isolation_level=self._engine.dialect.default_isolation_level)
         self._connection = connection
-        if self._engine.dialect.driver == "psycopg" and _is_plain(self._query, self._engine):
+        psycopg = self._engine.dialect.driver == "psycopg"
+        if psycopg and _is_plain(self._query, self._engine) and _is_wrapped(self._query, self._engine.dialect):
             return self._open_copy(raw)
         return self._open_cursor(connection)
 
     def _open_cursor(self, connection: Connection) -> Columns:
         dialect = self._engine.dialect
-        streams = dialect.supports_server_side_cursors  # then SQLAlchemy has a buffer between, which knows the types
+        # where the server has the cursor, SQLAlchemy has a buffer between, which knows the types
+        streams = dialect.supports_server_side_cursors and _is_wrapped(self._query, dialect)
         result = connection.execution_options(stream_results=streams, max_row_buffer=_BUFFER).execute(self._query)
         self._stack.callback(result.close)
         if not result.returns_rows or result.cursor is None:
@@ -294,15 +297,18 @@ class AsyncQuery:
         if getattr(raw.dbapi_connection, "autocommit", None) is True:  # as in Query
             options["isolation_level"] = self._engine.dialect.default_isolation_level
         await connection.execution_options(**options)
-        result: Any = await connection.stream(self._query)
-        self._stack.push_async_callback(result.close)
+        streams = _is_wrapped(self._query, self._engine.dialect)
+        result: Any = await (connection.stream if streams else connection.execute)(self._query)
         self._result = result
+        if streams:
+            self._stack.push_async_callback(result.close)
         found = _described(self._query, self._engine.dialect, list(result.keys()))
         return found if self._columns is None else fitting(self._columns, found)
 
     async def fetch(self, most: int) -> Rows:
         """As AsyncSource."""
-        return [tuple(row) for row in await self._result.fetchmany(most)]
+        fetched: Any = self._result.fetchmany(most)
+        return [tuple(row) for row in (await fetched if inspect.isawaitable(fetched) else fetched)]
 
     async def close(self) -> None:
         """As AsyncSource."""
@@ -310,6 +316,11 @@ class AsyncQuery:
 
 
 # -- statements as text --
+
+
+def _is_wrapped(query: Executable, dialect: Dialect) -> bool:
+    """Whether a server takes it as a part of another statement; SHOW is none, for instance."""
+    return dialect.name != "postgresql" or isinstance(query, SelectBase) or is_wrapped(str(query))
 
 
 def _expanded(query: Executable, dialect: Dialect) -> tuple[Any, dict[str, Any]]:

@@ -13,7 +13,7 @@ from pyarrow import types
 
 from holdfast.decide.exports.columns import Column, Columns, Kind, columns_of
 from holdfast.decide.exports.errors import ColumnsMismatch, SourceUnsuited
-from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.formats.encoding import Rows
 
 _arrow: Any = cast("Any", pa)  # it has no types
 _is: Any = cast("Any", types)

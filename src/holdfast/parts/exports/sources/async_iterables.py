@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from holdfast.decide.exports.columns import Columns, Described
 from holdfast.decide.exports.errors import SourceUnsuited
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.iterables import is_function
-from holdfast.parts.exports.rows import Shape, shaped, unshaped
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.sources.iterables import is_function
+from holdfast.parts.exports.sources.rows import Shape, shaped, unshaped
 
 _PATIENCE_S: Final = 0.05
 """Rows that are there are handed on after this, though more were asked for."""

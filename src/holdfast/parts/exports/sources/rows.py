@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from holdfast.decide.exports.columns import Column, Columns, Described, columns_of
 from holdfast.decide.exports.errors import ColumnsMismatch
-from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.formats.encoding import Rows
 
 Shape: TypeAlias = Callable[[Sequence[Any]], Rows]
 """Makes the rows of an application rows of values."""

@@ -1,7 +1,7 @@
 """What every format is: bytes to begin with, bytes for each batch of rows, bytes to end with."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 Rows: TypeAlias = Sequence[Sequence[Any]]
 """Some rows; each has a value for every column, in their order."""
@@ -25,3 +25,11 @@ class Encoder(Protocol):
     def tail(self) -> bytes:
         """What comes after the last row. Without it the export is not whole."""
         ...
+
+
+@runtime_checkable
+class Dense(Encoder, Protocol):
+    """One that compresses or holds back, so that what it gives says nothing of what its rows take."""
+
+    weight: int
+    """About how many bytes its rows had so far, before that."""

@@ -34,9 +34,9 @@ from typing import Any, Final, TypeAlias
 
 from holdfast.decide.exports.columns import Columns
 from holdfast.decide.exports.errors import ColumnsMismatch
-from holdfast.parts.exports import xlsx_parts as parts
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.values import side_by_side, text, utf8
+from holdfast.parts.exports.formats import xlsx_parts as parts
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.formats.values import side_by_side, text, utf8
 
 _MOST_ROWS: Final = 1_048_576
 _MOST_COLUMNS: Final = 16_384
@@ -67,6 +67,12 @@ class XlsxEncoder:
         """What the sheets that are done have their filters over."""
         self._row = 0
         self._flushed = False
+        self._weight = 0
+
+    @property
+    def weight(self) -> int:
+        """As Dense."""
+        return self._weight + self._cells.left_out
 
     @property
     def cut(self) -> int:
@@ -132,7 +138,9 @@ class XlsxEncoder:
             template += place + shape
             filled += numbers, values
         template += "</row>"
-        return "".join(map(template.__mod__, zip(*filled, strict=True))).encode()
+        written = "".join(map(template.__mod__, zip(*filled, strict=True))).encode()
+        self._weight += len(written)
+        return written
 
 
 # -- cells --
@@ -164,6 +172,8 @@ class _Cells:
 
     def __init__(self) -> None:
         self.cut = 0
+        self.left_out = 0
+        """Characters that were cut off."""
         self._shapers: dict[type, Callable[[Sequence[Any]], Shaped]] = {
             NoneType: lambda column: ("%s", [_NULL] * len(column)),
             enum.Enum: lambda column: ("%s", [self._cell(value.value) for value in column]),
@@ -303,6 +313,7 @@ class _Cells:
         if len(wide) <= 2 * _LONGEST:
             return value
         self.cut += 1
+        self.left_out += len(value) - _LONGEST
         return wide[: 2 * (_LONGEST - 1)].decode("utf-16-le", "ignore") + "…"  # not half of a surrogate pair
 
 

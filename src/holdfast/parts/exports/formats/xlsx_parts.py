@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from holdfast.decide.exports.columns import Column, Columns, Kind
 from holdfast.parts.exports import threads
-from holdfast.parts.exports.values import utf8
+from holdfast.parts.exports.formats.values import utf8
 
 # -- the archive --
 

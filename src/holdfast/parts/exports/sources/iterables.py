@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from holdfast.decide.exports.columns import Column, Columns, Described, columns_of, fitting
 from holdfast.decide.exports.errors import SourceUnsuited
-from holdfast.parts.exports.encoding import Rows
-from holdfast.parts.exports.rows import Shape, shaped, unshaped
+from holdfast.parts.exports.formats.encoding import Rows
+from holdfast.parts.exports.sources.rows import Shape, shaped, unshaped
 
 _CONVERTERS: Final = {"DATE", "TIMESTAMP"}
 """What sqlite3 has itself, and uses where a connection wants it."""
@@ -48,7 +48,9 @@ class Walked:
         if hasattr(rows, "fetchmany") and hasattr(rows, "description"):
             return self._open_cursor(rows)
         if not hasattr(rows, "__iter__"):
-            raise SourceUnsuited(f"Rows cannot be had from {type(rows).__name__}.")
+            waited = hasattr(rows, "__aiter__") or hasattr(rows, "__await__")
+            why = ": pass it itself, or the function that makes it, instead of one that calls that" if waited else ""
+            raise SourceUnsuited(f"Rows cannot be had from {type(rows).__name__}{why}.")
         iterator: Iterator[Any] = iter(rows)
         for one in (rows, iterator) if hasattr(rows, "fetchmany") else (iterator,):  # a result of SQLAlchemy
             if callable(close := getattr(one, "close", None)):

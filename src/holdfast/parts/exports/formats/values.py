@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from holdfast.decide.exports.errors import ColumnsMismatch
-from holdfast.parts.exports.encoding import Rows
+from holdfast.parts.exports.formats.encoding import Rows
 
 Write = Callable[[Any], str]
 """Writes one value that is not None."""

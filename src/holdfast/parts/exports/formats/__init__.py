@@ -1,0 +1,1 @@
+"""What rows become: the value grammar, and an encoder for each format."""

@@ -1,0 +1,1 @@
+"""Where rows come from: what every source does, and each kind of them."""
