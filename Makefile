@@ -35,8 +35,14 @@ bench: .venv/bench.done ## measure what Holdfast costs, beside what people use t
 bench-uploads: .venv/bench.done ## measure what uploads cost, beside what people use today
 	$(BIN)/python bench/uploads.py
 
+sim: .venv/run.done ## run the rules of overload in virtual time, and judge them
+	$(BIN)/python -m holdfast.sim
+
 bench-exports: .venv/bench.done ## measure what exports cost, beside what people use today
 	$(BIN)/python bench/exports.py
+
+bench-overload: .venv/bench.done ## measure what happens past capacity, beside what people use today
+	$(BIN)/python bench/overload.py
 
 docs: .venv/test.done ## write the generated tables into the documentation
 	$(BIN)/python docs/tables.py
@@ -79,4 +85,4 @@ build/peers/installed: tests/peers/node/package.json tests/peers/node/package-lo
 	@cd build/peers && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-long test-peers check bench bench-uploads bench-exports docs pictures setup lock clean
+.PHONY: help run test test-long test-peers check bench bench-uploads bench-exports bench-overload sim docs pictures setup lock clean

@@ -150,7 +150,7 @@ def test_the_picture_of_the_layers_is_what_is_there():
     there = {entry.name + ("/" if entry.is_dir() else "") for folder in kept for entry in folder.iterdir()}
     assert drawn == {name for name in there if not name.startswith("__") and (name[-1] == "/" or name.endswith(".py"))}
     order = re.findall(r"(\w+)\.layer\b", (source / "app.py").read_text())
-    known = "lifespan|context|logs|probes|problems|metrics"
+    known = "lifespan|context|logs|probes|shedding|problems|metrics|rates|deadlines"
     assert re.findall(rf"^(?: Holdfast\(app\))? +({known}) ", page, re.MULTILINE) == order
 
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "holdfast"
 CODE = sorted([*SOURCE.rglob("*.py"), *(ROOT / "depot" / "src").rglob("*.py"), *(ROOT / "bench").rglob("*.py")])
 WORDS = {"promises", "errors", "events", "asgi", "ids"}
-VERBS = {"serve", "check", "prove", "sim", "console", "cli", "testing", "contrib"}
+VERBS = {"serve", "profile", "check", "prove", "sim", "console", "cli", "testing", "contrib"}
 # What is not in the standard library, and the one file (or folder) of Holdfast that may import it.
 OPTIONAL = {
     "click": {"cli"},
@@ -39,9 +39,12 @@ OPTIONAL = {
     "apsw": {"stores.sqlite_thread"},
     "asyncpg": {"stores.postgres"},
     "botocore": {"stores.s3_client"},
-    "sqlalchemy": {"parts.exports.alchemy"},
-    "pyarrow": {"parts.exports.arrow", "parts.exports.parquet"},
+    "sqlalchemy": {"parts.exports.sources.alchemy"},
+    "pyarrow": {"parts.exports.sources.arrow", "parts.exports.formats.parquet"},
     "backports": {"parts.exports.packing"},
+    "anyio": {"parts.offload.sync"},
+    "httpx2": {"contrib.httpx2"},
+    "pyinstrument": {"profile.session"},
 }
 EVERYWHERE = {"msgspec"}
 PROTOCOLS = {"stores", "stores.blobs", "stores.ledger", "stores.rows"}

@@ -1,11 +1,12 @@
 """Holdfast makes a Python backend hold up.
 
 Everything at once: `Holdfast(app)`, or `holdfast run module:app` without changing a line.
-One part alone: the modules `context`, `errors`, `exports`, `leaks`, `logs`, `offload`, `problems`,
-`resources`, `settings` and `uploads`.
+One part alone: the modules `context`, `deadlines`, `errors`, `exports`, `leaks`, `logs`, `offload`,
+`problems`, `rates`, `resources`, `settings` and `uploads`.
 """
 
 from holdfast import context as context
+from holdfast import deadlines as deadlines
 from holdfast import errors as errors
 from holdfast import exports as exports
 from holdfast import leaks as leaks
@@ -19,6 +20,7 @@ from holdfast.context import RequestContext, continuing, current, set_action, se
 from holdfast.errors import (
     BadRequest,
     Conflict,
+    DeadlinePassed,
     Forbidden,
     Gone,
     HeadersTooLarge,
@@ -39,6 +41,7 @@ from holdfast.errors import (
     UriTooLong,
 )
 from holdfast.parts import offload as offload
+from holdfast.parts import rates as rates
 from holdfast.parts.drain import draining
 from holdfast.resources import Resources
 from holdfast.settings import Secret, Settings, option
@@ -46,6 +49,7 @@ from holdfast.settings import Secret, Settings, option
 __all__ = [
     "BadRequest",
     "Conflict",
+    "DeadlinePassed",
     "Forbidden",
     "Gone",
     "HeadersTooLarge",
@@ -72,6 +76,7 @@ __all__ = [
     "context",
     "continuing",
     "current",
+    "deadlines",
     "draining",
     "errors",
     "exports",
@@ -80,6 +85,7 @@ __all__ = [
     "offload",
     "option",
     "problems",
+    "rates",
     "resources",
     "set_action",
     "set_actor",

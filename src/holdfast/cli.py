@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec
 
 import click
@@ -20,6 +21,7 @@ _WITH_SETTINGS = (
     "holdfast.parts.drain",
     "holdfast.parts.metrics",
     "holdfast.parts.offload",
+    "holdfast.parts.watchdog",
     "holdfast.serve.settings",
 )
 
@@ -59,6 +61,7 @@ def main() -> None:
     \b
       holdfast run shop.main:app          serve an ASGI application, unchanged
       holdfast settings                   every setting, with its value and where it comes from
+      holdfast profile --seconds 10       where the time of a running service goes, by route and by line
       holdfast logs find ID app.log       everything that happened under one request ID
       holdfast logs review app.log        what should not be in a log, and where it came from
     """
@@ -121,6 +124,38 @@ def settings(apps: tuple[str, ...]) -> int:
     click.echo(render(explain(classes), shutil.get_terminal_size((120, 24)).columns))
     load_all(*classes)  # what is wrong is named below the table
     return 0
+
+
+@main.command()
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=10.0, help="For how long to look. [10]")
+@click.option("--pid", type=int, help="Which service, or which of its workers: a process ID.")
+@click.option("--worker", type=click.IntRange(0), help="The slot of one worker, from 0; without it all of them.")
+@click.option("--html", type=click.Path(dir_okay=False, writable=True), help="Write a page to this file.")
+@click.option(
+    "--json", "as_json", type=click.Path(dir_okay=False, writable=True), help="Write the report to this file."
+)
+@_explains
+def profile(seconds: float, pid: int | None, worker: int | None, html: str | None, as_json: str | None) -> int:
+    """Look where the time of a running service goes, while it serves.
+
+    The service was started with `holdfast run`, on this machine and by the same user, and has the extra [profile].
+
+    \b
+      holdfast profile                         the only service there is, for ten seconds
+      holdfast profile --pid 4107              one of several, or one of its workers
+      holdfast profile --html profile.html     a page with everything, to be kept or sent
+
+    It tells two things apart. Running: what is on the event loop, by route and by line. While it runs, every other
+    request of the process is held up; calculation and blocking calls belong elsewhere. Waiting: where requests await
+    something, such as a database. The event loop is free meanwhile.
+
+    It shows files, lines, functions and route templates; no values, no addresses, nothing of what a request brought.
+    """
+    from holdfast.profile import command  # noqa: PLC0415 - a command loads what it needs
+
+    return command.profile(
+        seconds, pid=pid, worker=worker, html=Path(html) if html else None, json=Path(as_json) if as_json else None
+    )
 
 
 @main.group()

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from typing import Annotated, Final
 
 from holdfast.asgi import ASGIApp, Message, Receive, Scope, Send
+from holdfast.decide import deadlines
 from holdfast.decide.forwarded import Network, Origin, is_trusted, networks, origin
 from holdfast.decide.routes import route_of
 from holdfast.errors import SettingsInvalid
@@ -23,7 +24,9 @@ from holdfast.trace import current_trace_id
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
-_WANTED: Final = frozenset({b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto"})
+_WANTED: Final = deadlines.HEADERS | frozenset(
+    {b"x-request-id", b"traceparent", b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"holdfast-priority"}
+)
 SCOPE_KEY: Final = "holdfast.context"
 ID_HEADER: Final = b"x-request-id"
 _ID_LENGTH: Final = len(ID_HEADER)
@@ -48,11 +51,19 @@ class Gone:
     """Whether the client has left. A server that knows puts its own under `SCOPE_KEY` into the scope."""
 
     SCOPE_KEY: Final = "holdfast.client"
-    __slots__ = ("gone",)
+    __slots__ = ("gone", "on_leave")
 
     def __init__(self) -> None:
         """The client is there."""
         self.gone: bool = False
+        self.on_leave: Callable[[], None] | None = None
+        """Called when the client leaves, by whoever is the first to know."""
+
+    def leave(self) -> None:
+        """Note that the client has left, and tell whoever serves it. For servers; on the event loop."""
+        self.gone = True
+        if self.on_leave is not None:
+            self.on_leave()
 
 
 class RequestContext:
@@ -75,6 +86,22 @@ class RequestContext:
     over: bool = False
     """Whether the application has returned."""
     refused: bool = False
+    admitted: bool = False
+    """Whether a server has let it in already, so that no layer need ask again."""
+    deadline: float | None = None
+    """When it is to be over, by the monotonic clock; None where it has no end."""
+    asked_s: float | None = None
+    """Seconds that the sender gives it."""
+    waited_s: float = 0.0
+    """Seconds that it had waited before it was read, where a server knows that."""
+    watched: bool = False
+    """Whether somebody sees to it that the deadline is kept."""
+    shields: int = 0
+    """How many sections are under way in which it must not be ended."""
+    asked_priority: str | None = None
+    """What the sender says of how important it is."""
+    trusted_peer: bool = False
+    """Whether the sender is believed, as a proxy that is trusted."""
     problem: str | None = None
     """The code of the problem that was answered."""
     error: BaseException | None = None
@@ -233,7 +260,7 @@ def _watching(receive: Receive, client: Gone) -> Receive:
     async def watch() -> Message:
         message = await receive()
         if message["type"] in {"http.disconnect", "websocket.disconnect"}:
-            client.gone = True
+            client.leave()
         return message
 
     return watch
@@ -259,6 +286,10 @@ def _read_headers(record: RequestContext, scope: Scope, trusted: Sequence[Networ
     if client_id is not None and CLIENT_ID.fullmatch(client_id):
         record.client_id = client_id
     believed = bool(trusted) and record.client is not None and is_trusted(record.client, trusted)
+    record.trusted_peer = believed
+    record.asked_priority = found.get(b"holdfast-priority")
+    if not deadlines.HEADERS.isdisjoint(found):
+        record.asked_s = deadlines.asked(found, time.time())
     traceparent = _TRACEPARENT.fullmatch(found.get(b"traceparent", ""))
     if traceparent is not None:
         if believed:
@@ -320,6 +351,7 @@ def _answering(record: RequestContext, send: Send) -> Send:
 def note_start(record: RequestContext, status: int) -> None:
     """The answer begins with `status`."""
     record.status = status
+    record.deadline = None  # what has begun may last
     if _SPANS in sys.modules:
         record.trace_id = record.trace_id or current_trace_id()  # the span that is current here ends before us
 

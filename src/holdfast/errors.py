@@ -26,7 +26,9 @@
       UpstreamFailed                 502  upstream-failed
       Unavailable                    503  unavailable
         Stopping                     503  stopping
+        Overloaded                   503  overloaded
       UpstreamTimeout                504  upstream-timeout
+      DeadlinePassed                 504  deadline-passed
       InsufficientStorage            507  insufficient-storage
       SettingsInvalid                500  settings-invalid
       AppNotFound                    500  app-not-found
@@ -294,12 +296,27 @@ class Stopping(Unavailable):
     advice = "Send the request again: another server will take it."
 
 
+class Overloaded(Unavailable):
+    """More was asked of this server than it can serve. The request was not begun."""
+
+    code = "overloaded"
+    advice = "Send the request again when Retry-After has passed; nothing of it has taken effect."
+
+
 class UpstreamTimeout(HoldfastError):
     """A service that this one needs did not answer in time."""
 
     code = "upstream-timeout"
     status = 504
     advice = "Try again in a while."
+
+
+class DeadlinePassed(HoldfastError):
+    """The time for this request was over before it was done."""
+
+    code = "deadline-passed"
+    status = 504
+    advice = "Ask for less, or allow it more time. Unless it was a reading one, look what has become of it first."
 
 
 class InsufficientStorage(HoldfastError):

@@ -1,5 +1,6 @@
 """Facts: what happened, as frozen records. Whoever wants text reads these."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
@@ -49,6 +50,23 @@ class RequestFinished(NamedTuple):
     """The code of the problem that was answered, where one was."""
 
 
+class RequestsShed(NamedTuple):
+    """Requests were refused, or would have been, because more came than can be served. Told once a second at most."""
+
+    refused: Mapping[tuple[str, str], int]
+    """How many since this was last told, by priority and reason."""
+    sample: str
+    """The path of one of them."""
+    limit: int
+    """How many are served at once."""
+    in_flight: int
+    waiting: int
+    turn_ms: float
+    """How long a turn of the event loop takes at least."""
+    observed: bool
+    """Whether they were served all the same, because this is only observed."""
+
+
 class StateChanged(NamedTuple):
     """The process went from one state of its life to the next."""
 
@@ -88,3 +106,26 @@ class ExportEnded(NamedTuple):
     seconds: float
     whole: bool
     """Whether the reader was given everything."""
+
+
+class LoopBlocked(NamedTuple):
+    """One step of a task has held the event loop up."""
+
+    at: float
+    """When this was told, in seconds since the epoch."""
+    held_ms: float
+    """For how long, to within a quarter of `HOLDFAST_WATCHDOG_MS`."""
+    cpu_ms: float
+    """The processor time that the loop's thread used meanwhile."""
+    how: str
+    """One word of `holdfast.decide.watchdog.How`."""
+    file: str
+    """Where: the innermost line of the application, where there is one."""
+    line: int
+    function: str
+    stack: str
+    """The innermost lines, the last one first."""
+    request_id: str | None
+    route: str | None
+    over: bool
+    """Whether the loop turns again."""

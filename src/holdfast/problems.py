@@ -17,13 +17,15 @@ import msgspec
 from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, header
 from holdfast.context import RequestContext, current
 from holdfast.decide.defaults import STATUSES, is_default, may_be_default
-from holdfast.errors import HoldfastError, MethodNotAllowed, NotFound, Stopping, Unforeseen
+from holdfast.errors import DeadlinePassed, HoldfastError, MethodNotAllowed, NotFound, Stopping, Unforeseen
 
 TYPE: Final = "urn:holdfast:problem:"
 _LOG = logging.getLogger("holdfast.problems")
 _JSON: Final = (b"content-type", b"application/problem+json")
 _HTML: Final = (b"content-type", b"text/html; charset=utf-8")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+NOT_EXECUTED: Final = (b"holdfast-not-executed", b"1")
+"""The header which says that a request was not begun, so that any may be sent again, also a POST."""
 _OF_DEFAULTS: Final[dict[int, type[HoldfastError]]] = {404: NotFound, 405: MethodNotAllowed, 500: Unforeseen}
 _REPLACED: Final = frozenset({b"content-type", b"content-length", b"content-encoding", b"etag", b"cache-control"})
 
@@ -147,7 +149,7 @@ def layer(app: ASGIApp) -> ASGIApp:
             await app(scope, receive, answer.send)
         except asyncio.CancelledError:
             if not answer.begun:
-                await problem(Stopping(), scope).send(send)
+                await problem(_cancelled(), scope).send(send)
             await answer.end()
             raise
         except Exception as error:  # noqa: BLE001 - the one place that answers for whatever the application raises
@@ -157,6 +159,13 @@ def layer(app: ASGIApp) -> ASGIApp:
                 await answer.finish()
 
     return problems
+
+
+def _cancelled() -> HoldfastError:
+    """What the end of a task means to the caller: a deadline of ours says so before it ends one."""
+    record = current()
+    late = record is not None and record.problem == DeadlinePassed.code
+    return DeadlinePassed() if late else Stopping()
 
 
 class _Answer:
@@ -300,20 +309,22 @@ async def _guarded_websocket(app: ASGIApp, scope: Scope, receive: Receive, send:
         if record is not None:
             record.error = error
         if record is None or not record.ended:
-            await _end_websocket(scope, send, accepted=record is None or record.status != 0)
+            await _end_websocket(scope, send, error, accepted=record is None or record.status != 0)
 
 
-async def _end_websocket(scope: Scope, send: Send, *, accepted: bool) -> None:
+async def _end_websocket(scope: Scope, send: Send, error: Exception, *, accepted: bool) -> None:
     if accepted or "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1011})
         return
-    made = problem(Unforeseen(), scope)
+    made = problem(error if isinstance(error, HoldfastError) else Unforeseen(), scope)
     await send({"type": "websocket.http.response.start", "status": made.status, "headers": made.headers})
     await send({"type": "websocket.http.response.body", "body": made.body})
 
 
 def log_failure(error: Exception) -> None:
-    """Log an exception with its traceback, unless it is an error of ours that the caller can mend."""
+    """Log an exception with its traceback, unless it is an error of ours that the caller can mend, or a deadline's."""
+    if isinstance(error, DeadlinePassed):
+        return  # the request's line says it, and nothing is wrong with the code that the traceback would show
     if not isinstance(error, HoldfastError) or error.status >= 500:
         _LOG.error("the application raised an exception", exc_info=error)
 
@@ -364,6 +375,11 @@ class Refusal:
     def body(self, request_id: str) -> bytes:
         """The body for the request with this ID, which is 36 characters long."""
         return self._before + request_id.encode() + self._after
+
+    @property
+    def around(self) -> tuple[bytes, bytes]:
+        """What stands before and after the ID in the body."""
+        return self._before, self._after
 
     @property
     def headers(self) -> Headers:

@@ -19,7 +19,7 @@ CATALOGUE: Final[tuple[Promise, ...]] = (
     Promise(
         "responsive",
         "The event loop is never held up: calculation and blocking calls run elsewhere.",
-        ("holdfast.parts.offload",),
+        ("holdfast.parts.offload", "holdfast.parts.watchdog", "holdfast.profile"),
     ),
     Promise(
         "released",
@@ -35,13 +35,21 @@ CATALOGUE: Final[tuple[Promise, ...]] = (
     Promise(
         "selective",
         "Past its capacity it serves what it can, the important first, and refuses the rest at once.",
-        (),
+        ("holdfast.parts.shedding", "holdfast.serve"),
     ),
-    Promise("punctual", "Every request has a deadline; work nobody waits for stops.", ()),
+    Promise(
+        "punctual",
+        "Every request has a deadline; work nobody waits for stops.",
+        ("holdfast.parts.deadlines", "holdfast.deadlines"),
+    ),
     Promise("isolated", "A failing neighbour slows nothing else, and is used again once it is well.", ()),
     Promise("once", "A repeated request takes effect once.", ()),
     Promise("graceful", "Deploys and restarts drop no request.", ("holdfast.parts.drain", "holdfast.serve")),
-    Promise("guarded", "A slow or greedy client takes nothing from the others.", ("holdfast.serve",)),
+    Promise(
+        "guarded",
+        "A slow or greedy client takes nothing from the others.",
+        ("holdfast.serve", "holdfast.parts.rates"),
+    ),
     Promise(
         "traceable",
         "One ID finds everything that happened to a request.",

@@ -1,15 +1,18 @@
 import asyncio
+import gc
 import logging
 import os
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 from waiting import Call, cancelled, until, who
 
 from holdfast.parts import offload
-from holdfast.parts.offload import OffloadSettings
+from holdfast.parts.offload import OffloadFull, OffloadSettings
+from holdfast.parts.offload.threads import Threads
 
 pytestmark = pytest.mark.anyio
 
@@ -127,7 +130,7 @@ async def test_what_an_abandoned_call_raises_is_logged_with_the_context_of_its_c
 async def test_the_number_of_threads_is_a_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HOLDFAST_OFFLOAD_THREADS", "3")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(offload, "_threads", offload._Threads())
+    monkeypatch.setattr(offload, "threads", Threads())
     calls = [Call() for _ in range(4)]
     tasks = [asyncio.create_task(offload.thread(call)) for call in calls]
     await until(lambda: all(call.begun.is_set() for call in calls[:3]))
@@ -139,6 +142,47 @@ async def test_the_number_of_threads_is_a_setting(monkeypatch: pytest.MonkeyPatc
 
 def test_by_default_there_are_a_few_more_threads_than_processors():
     assert OffloadSettings().threads == min(32, len(os.sched_getaffinity(0)) + 4)
+
+
+async def test_no_more_calls_wait_than_may_and_one_that_is_cancelled_makes_room():
+    offload.configure(OffloadSettings(threads=1, queue=1))
+    first = Call()
+    running = asyncio.create_task(offload.thread(first))
+    await until(first.begun.is_set)
+    waiting = asyncio.create_task(offload.thread(lambda: "second"))
+    await asyncio.sleep(0)
+    with pytest.raises(OffloadFull) as refused:
+        await offload.thread(lambda: "third")
+    assert (refused.value.status, refused.value.code) == (503, "offload-full")
+    await cancelled(waiting)
+    waiting = asyncio.create_task(offload.thread(lambda: "fourth"))
+    await asyncio.sleep(0)
+    assert offload.numbers()["thread"] == (1, 1)
+    first.may_end.set()
+    assert await waiting == "fourth"
+    await running
+
+
+async def test_calls_that_were_cancelled_while_they_waited_leave_nothing_in_memory():
+    class Argument:
+        pass
+
+    offload.configure(OffloadSettings(threads=1))
+    first = Call()
+    running = asyncio.create_task(offload.thread(first))
+    await until(first.begun.is_set)
+    left: weakref.WeakSet[Argument] = weakref.WeakSet()
+    for _ in range(50):
+        argument = Argument()
+        left.add(argument)
+        waiting = asyncio.create_task(offload.thread(repr, argument))
+        await asyncio.sleep(0)
+        await cancelled(waiting)
+        del argument, waiting
+    gc.collect()
+    assert len(left) <= 1  # the last one, by the traceback of its cancellation
+    first.may_end.set()
+    await running
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")

@@ -10,6 +10,7 @@ from waiting import Call, cancelled, until, who
 
 from holdfast.parts import offload
 from holdfast.parts.offload import OffloadSettings
+from holdfast.parts.offload.walk import Walk
 
 pytestmark = pytest.mark.anyio
 
@@ -189,7 +190,7 @@ async def test_a_task_that_is_cancelled_while_its_step_waits_for_a_thread_leaves
 
 def test_a_step_that_begins_after_its_walk_was_left_touches_nothing():
     numbers = Numbers(3)
-    walk = offload._Walk(numbers, 1)
+    walk = Walk(numbers, 1)
     assert walk.leave()
     assert walk.step() == ([], None, True)
     assert not walk.leave()

@@ -7,7 +7,8 @@ import pytest
 from calling import answering
 from uvicorn.config import Config
 
-from holdfast.serve.door import Door, DoorState
+from holdfast.serve.door import Door
+from holdfast.serve.state import DoorState
 
 pytestmark = pytest.mark.anyio
 OFFER = b"connection: upgrade\r\nupgrade: h2c\r\n"

@@ -12,6 +12,7 @@ from holdfast.asgi import ASGIApp, Receive, Scope, Send
 from holdfast.context import RequestContext, current
 from holdfast.decide.redaction import Redactor
 from holdfast.decide.routes import route_of
+from holdfast.errors import DeadlinePassed
 from holdfast.events import Outcome, RequestFinished
 from holdfast.logs.lines import timestamp
 
@@ -78,7 +79,7 @@ def outcome_of(record: RequestContext) -> str:
     gone = record.client_left.gone
     if record.refused:
         return Outcome.REFUSED
-    if isinstance(record.error, asyncio.CancelledError):
+    if isinstance(record.error, asyncio.CancelledError | DeadlinePassed):
         return Outcome.CLIENT_LEFT if gone and not record.ended else Outcome.CANCELLED
     if record.kind == "websocket":
         failed = record.error or record.close_code == _INTERNAL_ERROR  # also where the framework has handled it

@@ -169,7 +169,7 @@ async def start(plan: Plan, sockets: list[socket.socket], slot: int, limits: Lim
             "-m",
             "holdfast.serve.worker",
             msgspec.json.encode(plan).decode(),
-            pass_fds=(*listeners, theirs.fileno(), stack),
+            pass_fds=(*listeners, theirs.fileno(), stack, *([] if plan.rate_table is None else [plan.rate_table])),
         )
     except BaseException:
         ours.close()

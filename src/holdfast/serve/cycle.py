@@ -6,7 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import Awaitable, Generator
-from typing import Any, Final, Literal, Protocol, Self, cast
+from typing import Any, Final, Protocol, cast
 
 from uvicorn._types import ASGI3Application, ASGISendEvent, HTTPDisconnectEvent, HTTPRequestEvent, HTTPScope
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 from holdfast.asgi import ASGIApp, Headers, Message, Receive, Send
 from holdfast.context import ID_HEADER, RequestContext, leave_then, note_start, serve
 from holdfast.problems import is_logged
+from holdfast.serve.body import Body, Flag
 
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_VALUE: Final = re.compile(b"[\x00-\x08\x0a-\x1f\x7f]")
@@ -52,56 +53,6 @@ class _Done:
 _DONE: Final = _Done()
 
 
-class _Flag(asyncio.Event):
-    """An event that makes what waiting needs only once somebody waits: most requests are whole when they are read."""
-
-    def __init__(self) -> None:
-        self._on = False
-        self._waited_for: asyncio.Event | None = None
-
-    def is_set(self) -> bool:
-        return self._on
-
-    def set(self) -> None:
-        self._on = True
-        if self._waited_for is not None:
-            self._waited_for.set()
-
-    def clear(self) -> None:
-        self._on = False
-        if self._waited_for is not None:
-            self._waited_for.clear()
-
-    async def wait(self) -> Literal[True]:
-        if not self._on:
-            self._waited_for = self._waited_for or asyncio.Event()
-            await self._waited_for.wait()
-        return True
-
-
-class _Body:
-    """What came of a body and was not handed on. Pieces are handed on as they are; only several are put together."""
-
-    __slots__ = ("_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def __iadd__(self, piece: bytes) -> Self:
-        self._pieces.append(piece)
-        self._size += len(piece)
-        return self
-
-    def __len__(self) -> int:
-        return self._size
-
-    def taken(self) -> bytes:
-        """All of it, which is not here any more."""
-        pieces, self._pieces, self._size = self._pieces, [], 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
 class Connection(Protocol):
     """What a cycle needs of the connection that it is on."""
 
@@ -120,10 +71,18 @@ class Connection(Protocol):
         ...
 
 
+class Slot(Protocol):
+    """What a request holds at the gate."""
+
+    def leave(self) -> None:
+        """Give it back."""
+        ...
+
+
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
 
-    body: _Body
+    body: Body
     message_event: asyncio.Event
     disconnected: bool
     keep_alive: bool
@@ -147,17 +106,21 @@ class Cycle(RequestResponseCycle):
         self.flow: FlowControl = connection.flow
         self.logger: logging.Logger = connection.logger
         self.default_headers: Headers = connection.server_state.default_headers
-        self.message_event = _Flag()
+        self.message_event = Flag()
         self.disconnected = False
         self.keep_alive = keep_alive
         self.waiting_for_100_continue = expect_100_continue
-        self.body = _Body()
+        self.body = Body()
         self.more_body = True
         self.response_started = False
         self.response_complete = False
         self.chunked_encoding = None
         self.expected_content_length = 0
         self.task: asyncio.Task[None] | None = None
+        self.entrance: Slot | None = None
+        """What it holds at the gate, until its answer begins."""
+        self.receiving = False
+        """Whether the application waits for more of the body."""
         self._head = b""
         """A head that waits for its body, so that both are one write."""
         self._trailing = False
@@ -174,7 +137,9 @@ class Cycle(RequestResponseCycle):
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             self.flow.resume_reading()
+            self.receiving = True
             await self.message_event.wait()
+            self.receiving = False
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -196,9 +161,16 @@ class Cycle(RequestResponseCycle):
                     self.logger.error("the application ended without completing its answer")
                 self._end()
         finally:
+            self._leave()
             if self.task is not None:  # a callback for this would cost a turn of the loop
                 self.connection.tasks.discard(self.task)
                 self.task = None
+
+    def _leave(self) -> None:
+        """Give the slot back: the work is done, and what follows is up to the client."""
+        if self.entrance is not None:
+            entrance, self.entrance = self.entrance, None
+            entrance.leave()
 
     def _end(self) -> None:
         """Close before the answer's end, so that nobody takes it for whole."""
@@ -322,6 +294,8 @@ class Cycle(RequestResponseCycle):
 
     def _write_body(self, body: bytes, *, more: bool) -> None:
         self.record.bytes_out += len(body)
+        if self.entrance is not None:
+            self._leave()
         if self.scope["method"] == "HEAD":
             self.expected_content_length = 0
             self._write_after_head(b"")

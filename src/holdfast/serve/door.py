@@ -1,66 +1,48 @@
 """The door: uvicorn's HTTP protocol, extended where a request comes in and an answer goes out.
 
-What is refused here is refused before a task or the application exists: heads that are too large or no HTTP.
-Trailers are dropped: the parser would append them to the live headers, and a trailer must never become a credential.
+What is refused here is refused before a task or the application exists: heads that are too large or no HTTP, and what
+cannot be served for want of capacity.
 """
 
 import asyncio
-import time
-import urllib.parse
-from collections.abc import Sequence
+import socket
 from typing import Any, Final, cast
 
-import httptools
-from uvicorn._types import ASGI3Application, HTTPScope
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from holdfast import logs
-from holdfast.asgi import Headers
-from holdfast.context import SCOPE_KEY, Gone, RequestContext, begin
-from holdfast.decide.forwarded import Network
-from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, UriTooLong
-from holdfast.events import Outcome, RequestFinished
+from holdfast.context import SCOPE_KEY, RequestContext, begin
+from holdfast.decide.admission import Priority
+from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, RequestTimeout, Unforeseen, UriTooLong
 from holdfast.ids import uuid7
+from holdfast.logs.canonical import QUIET
+from holdfast.parts.deadlines import give
 from holdfast.problems import Refusal
+from holdfast.serve.answers import Prepared, refused_fact
 from holdfast.serve.cycle import Cycle
+from holdfast.serve.entrance import Entrance
+from holdfast.serve.kernel import client_left, silent_s
+from holdfast.serve.reading import Reading
 
 _CLOSE: Final = (b"connection", b"close")
 _SHOWN_PATH: Final = 200
 _LAST_ANSWER_S: Final = 5
 """How long a draining server keeps an idle connection for one more answer, at most."""
-_NOTED: Final = frozenset({b"host", b"expect", b"te"})
+_LINGER_S: Final = 2.0
+_PROBES: Final = frozenset(path.encode() for path in QUIET)
 _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
-    kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, UriTooLong)
+    kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, RequestTimeout, Unforeseen, UriTooLong)
 }
+_ALWAYS: Final = frozenset({BadRequest, Unforeseen})
+"""What is refused also where refusals are only observed: nothing can be served."""
 
 
-class DoorState(ServerState):
-    """What all connections of a process share."""
-
-    def __init__(self, *, head_max_bytes: int, observe: bool, trusted: Sequence[Network]) -> None:
-        super().__init__()
-        self.trusted = trusted
-        """The proxies that are believed about the client and the trace."""
-        self.head_max_bytes = head_max_bytes
-        self.observe = observe
-        self.draining = False
-        """Whether each answer is the last on its connection."""
-
-
-class Door(HttpToolsProtocol):
+class Door(Reading):
     """One connection."""
 
-    server_state: DoorState
     timeout_keep_alive: int
-    expect_100_continue: bool
-    takes_trailers: bool
-    headers: Headers
-    scope: HTTPScope
-    cycle: RequestResponseCycle
-    parser: httptools.HttpRequestParser  # None only once the connection is lost, when nothing is fed any more
 
     def __init__(
         self,
@@ -68,133 +50,33 @@ class Door(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        connection: socket.socket | None = None,
+        read: bytes = b"",
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, app_state, _loop, connection, read)
         self.call: ASGI3Application = cast("ASGI3Application", self.app)
-        self.gone: Gone = Gone()
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
-        self.idle_since: float | None = None
-        """Since when the connection waits for its next request, by the loop; None while something is going on."""
-        self.in_head: bool = True
-        self.head_bytes: int = 0
-        """What the headers parsed so far have."""
-        self.head_fed: int = 0
-        """What was fed since the request began, also of a header that does not end."""
-        self.hosts: int = 0
-        self.refused: bool = False
         self.observed: bool = False
 
     # -- what comes in --
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser, unless this connection was refused."""
-        if self.refused:
-            return
-        self.idle_since = None
-        if self.in_head:
-            self.head_fed += len(data)
-        while data:
-            data = self._feed(data)
-        if self.in_head and self.head_fed > self.server_state.head_max_bytes and not self.refused:
-            self.refuse(HeadersTooLarge if self.headers else UriTooLong)
-
-    def _feed(self, data: bytes) -> bytes:
-        """Feed the parser. Returns what it is to be fed next."""
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self.handle_websocket_upgrade()
-            elif not self.refused:
-                return self._without_offer() + data[upgrade.args[0] :]
-        except httptools.HttpParserError:
-            self.refuse(BadRequest)
-        return b""
-
-    def _without_offer(self) -> bytes:
-        """The head again, without an offer that is not taken: with it the parser would not look for a body."""
-        line = b"%s %s HTTP/%s\r\n" % (
-            self.parser.get_method(),
-            self.url,
-            self.parser.get_http_version().encode(),
-        )
-        kept = [name + b": " + value + b"\r\n" for name, value in self.headers if name != b"upgrade"]
-        return line + b"".join(kept) + b"\r\n"
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        self.url = b""
-        self.expect_100_continue = self.takes_trailers = False
-        self.headers = []
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme,
-            "root_path": self.root_path,
-            "headers": self.headers,
-            "state": self.app_state.copy(),
-            Gone.SCOPE_KEY: self.gone,
-        }
-        self.scope = cast("HTTPScope", scope)  # uvicorn's name for it
-        self.in_head = True
-        self.head_bytes = self.head_fed = self.hosts = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is dropped."""
-        if not self.in_head:
-            return
-        self.head_bytes += len(name) + len(value) + 4
-        name = name.lower()
-        if name in _NOTED:
-            if name == b"host":
-                self.hosts += 1
-            elif name == b"te":
-                self.takes_trailers = b"trailers" in value.lower()
-            elif value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: begin to serve the request, or let it wait behind the one before it."""
-        self.in_head = False
-        if self.refused:
-            return
-        size = self.head_bytes + len(self.url)
-        if size > self.server_state.head_max_bytes and not self._only_observed(HeadersTooLarge):
-            self.refuse(UriTooLong if len(self.url) * 2 > size else HeadersTooLarge)
-            return
-        parser, scope = self.parser, cast("dict[str, Any]", self.scope)
-        scope["method"] = parser.get_method().decode("ascii")
-        version = parser.get_http_version()
-        if version != "1.1":
-            scope["http_version"] = version
-        if self.hosts != 1 and (self.hosts or version == "1.1"):
-            self.refuse(BadRequest)  # RFC 9112, section 3.2: which host is meant must be plain to everybody on the way
-            return
-        if parser.should_upgrade():
-            if scope["method"] == "CONNECT":
-                self.refuse(BadRequest)
-            return  # a WebSocket, which another protocol class serves; or it is fed again, without the offer
-        try:
-            self._set_path(scope)
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            self.refuse(BadRequest)
+    def take(self, version: str) -> None:
+        """Begin to serve a request, or let it wait behind the one before it."""
+        asked = self._asks()
+        if asked and self._turned_away():
             return
         cycle = Cycle(
             self,
             self.scope,
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and parser.should_keep_alive() and not self.server_state.draining,
+            keep_alive=version != "1.0" and self.parser.should_keep_alive() and not self.server_state.draining,
         )
         if version == "1.1":  # a client of 1.0 knows no interim answers
-            scope["extensions"] = self._extensions(cycle)
+            cast("dict[str, Any]", self.scope)["extensions"] = self._extensions(cycle)
         before, self.cycle = self.cycle, cycle
-        if before is None or before.response_complete:  # pyright: ignore[reportUnnecessaryComparison] - None before the first request
-            self._begin(cycle)
+        if before is None or before.response_complete:
+            self._begin(cycle, asked=asked)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.call))
@@ -205,43 +87,41 @@ class Door(HttpToolsProtocol):
             offered["http.response.trailers"] = {}
         return offered
 
-    def _set_path(self, scope: dict[str, Any]) -> None:
-        url = httptools.parse_url(self.url)
-        raw_path = url.path or b"/"
-        path = raw_path.decode("ascii")
-        root = self.root_path  # the proxy took it away, and the application is told the whole path
-        scope["path"] = root + (urllib.parse.unquote(path) if "%" in path else path)
-        scope["raw_path"] = root.encode("ascii") + raw_path if root else raw_path
-        scope["query_string"] = url.query or b""
+    def whole(self) -> None:
+        """The request is whole that was answered already: wait for the next."""
+        if self.idle:
+            self._await_next()
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
-        if self.refused or self.parser.should_upgrade() or self.cycle.response_complete:
-            return
-        self.cycle.body += body
-        if len(self.cycle.body) > HIGH_WATER_LIMIT:
-            self.flow.pause_reading()
-        self.cycle.message_event.set()
-
-    def on_message_complete(self) -> None:
-        """The request is whole."""
-        self.in_head = True
-        if self.refused or self.parser.should_upgrade():
-            return
-        if self.cycle.response_complete:
-            if self.idle:
-                self._await_next()
-            return
-        self.cycle.more_body = False
-        self.cycle.message_event.set()
+    @property
+    def awaited(self) -> bool:
+        """Whether the application waits for more of a body."""
+        return self.serving is not None and self.serving.receiving
 
     # -- what goes out --
 
-    def _begin(self, cycle: Cycle) -> None:
+    def _begin(self, cycle: Cycle, *, asked: bool = False) -> None:
         self.serving = cycle
-        cycle.record = begin(cast("dict[str, Any]", cycle.scope), self.gone, self.server_state.trusted)
+        cycle.record = record = begin(cast("dict[str, Any]", cycle.scope), self.gone, self.server_state.trusted)
+        gate = self.server_state.gate
+        if gate is not None and gate.suspects and self.connection is not None:
+            record.waited_s = silent_s(self.connection)
+        if self.server_state.timeouts is not None:
+            give(record, self.server_state.timeouts)
+        if gate is None or record.path in QUIET:
+            self.start(cycle)
+        else:
+            cycle.entrance = entrance = Entrance(gate, self, cycle)
+            gate.enter(entrance, asked=asked)
+
+    def start(self, cycle: Cycle) -> None:
+        """Serve a request that was let in."""
+        cycle.record.admitted = True
         cycle.task = task = self.loop.create_task(cycle.run_asgi(self.call))
         self.tasks.add(task)
+
+    def left(self) -> bool:
+        """Whether the client has left, as the kernel knows before we do."""
+        return self.gone.gone or (self.connection is not None and client_left(self.connection))
 
     def on_response_complete(self) -> None:
         """An answer is whole: serve the next of the pipeline, or wait for one."""
@@ -274,10 +154,14 @@ class Door(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, also for a request of a pipeline that is not the last."""
-        self.gone.gone = True
         if self.serving is not None and not self.serving.response_complete:
             self.serving.disconnected = True
             self.serving.message_event.set()
+            if self.serving.task is None and self.serving.entrance is not None:
+                self.serving.entrance.leave()
+        self.gone.leave()
+        self.forget_head()
+        self.forget_body()
         super().connection_lost(exc)
 
     @property
@@ -290,8 +174,9 @@ class Door(HttpToolsProtocol):
         longer = self.timeout_keep_alive > _LAST_ANSWER_S
         self.timeout_keep_alive = min(self.timeout_keep_alive, _LAST_ANSWER_S)
         if not self.idle:
-            if not self.cycle.response_started:  # an answer whose head has gone out cannot say any more that it closes
-                self.cycle.keep_alive = False
+            newest = self.cycle
+            if newest is not None and not newest.response_started:  # a head that has gone out cannot say any more
+                newest.keep_alive = False
         elif longer:
             self._unset_keepalive_if_required()
             self._await_next()
@@ -300,7 +185,55 @@ class Door(HttpToolsProtocol):
 
     # -- refusals --
 
-    def _only_observed(self, kind: type[HoldfastError]) -> bool:
+    def _asks(self) -> bool:
+        """Whether this request may be turned away at once: nobody need look at it more closely."""
+        gate = self.server_state.gate
+        if gate is None or not gate.sheds or gate.distinguishes or self.distinct or self.has_body:
+            return False
+        idle = self.serving is None or self.serving.response_complete
+        return idle and self.url.partition(b"?")[0] not in _PROBES
+
+    def _turned_away(self) -> bool:
+        gate = self.server_state.gate
+        if gate is None or not gate.turn_away(Priority.NORMAL, lambda: self.url.decode("latin-1")):
+            return False
+        closes = not self.parser.should_keep_alive() or self.server_state.draining
+        self.transport.write(self.server_state.turned_away(uuid7(), closes=closes))
+        if closes:
+            self._close_softly()
+        else:
+            self._await_next()
+        return True
+
+    def drop(self, cycle: Cycle) -> None:
+        """Forget a request that was not begun, and whose client has left."""
+        self._unmake(cycle)
+        self.transport.abort()
+
+    def shed(self, cycle: Cycle) -> None:
+        """Refuse a request that was not begun. The connection goes on, unless a body is coming that nobody wants."""
+        self._unmake(cycle)
+        closes = (cycle.more_body and self.has_body) or not cycle.keep_alive or self.server_state.draining
+        self.transport.write(self.server_state.turned_away(cycle.record.id, closes=closes))
+        if closes:
+            self._close_softly()
+        else:
+            self.on_response_complete()
+
+    def _unmake(self, cycle: Cycle) -> None:
+        cycle.entrance = None
+        cycle.response_started = cycle.response_complete = cycle.record.refused = True
+        del cycle.record.scope[SCOPE_KEY]  # the two refer to each other
+
+    def _close_softly(self) -> None:
+        """Close after the client has read: what it still sends would else reset the connection, and the answer too."""
+        self.refused = True
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def only_observed(self, kind: type[HoldfastError]) -> bool:
+        """Whether nothing is refused, only told of: once a connection."""
         if self.server_state.observe and not self.observed:
             self.observed = True
             self.logger.warning("observed: would refuse", extra={"problem": kind.code})
@@ -308,52 +241,30 @@ class Door(HttpToolsProtocol):
 
     def refuse(self, kind: type[HoldfastError]) -> None:
         """Answer with the problem of `kind`, log it, and close."""
-        if kind is not BadRequest and self._only_observed(kind):
+        if kind not in _ALWAYS and self.only_observed(kind):
             return
         self.refused = True
         unanswered = self.serving if self.serving is not None and not self.serving.response_complete else None
-        if unanswered is not None and (unanswered.response_started or self.cycle is not unanswered):
-            self.cycle.keep_alive = False  # what came before is answered first; then the connection closes
+        newest = self.cycle
+        if unanswered is not None and newest and (unanswered.response_started or newest is not unanswered):
+            newest.keep_alive = False  # what came before is answered first; then the connection closes
             self.flow.pause_reading()
             return
         refusal = _REFUSALS[kind]
         record = cast("RequestContext | None", unanswered.scope.get(SCOPE_KEY)) if unanswered is not None else None
         request_id = record.id if record is not None else uuid7()
-        self._write(refusal, request_id)
+        self.transport.write(Prepared(refusal).written(request_id, self.server_state.default_headers))
         if record is not None and unanswered is not None:
             record.refused, record.status, record.problem = True, refusal.status, refusal.code
             unanswered.disconnected = True
             unanswered.message_event.set()
         else:
-            self._log(refusal, request_id)
+            self._tell(refusal, request_id)
         self.transport.close()
 
-    def _write(self, refusal: Refusal, request_id: str) -> None:
-        headers = [*self.server_state.default_headers, *refusal.headers, (b"x-request-id", request_id.encode())]
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[refusal.status] + head + b"\r\n" + refusal.body(request_id))
-
-    def _log(self, refusal: Refusal, request_id: str) -> None:
+    def _tell(self, refusal: Refusal, request_id: str) -> None:
+        """Tell of a request that was refused before it had a context."""
         began = bool(self.url)  # else the parser tells a method that nobody sent
-        logs.tell(
-            RequestFinished(
-                at=time.time(),
-                request_id=request_id,
-                client_request_id=None,
-                trace_id=None,
-                trace_link=None,
-                client=self.client[0] if self.client else None,
-                kind="http",
-                method=self.parser.get_method().decode("latin-1") if began else "",
-                path=self.root_path + self.url.partition(b"?")[0][:_SHOWN_PATH].decode("latin-1") if began else "",
-                query="",
-                route=None,
-                status=refusal.status,
-                duration_ms=0.0,
-                bytes_out=len(refusal.body(request_id)),
-                actor=None,
-                action=None,
-                outcome=Outcome.REFUSED,
-                problem=refusal.code,
-            )
-        )
+        method = self.parser.get_method().decode("latin-1") if began else ""
+        path = self.root_path + self.url.partition(b"?")[0][:_SHOWN_PATH].decode("latin-1") if began else ""
+        logs.tell(refused_fact(refusal, request_id, self.client[0] if self.client else None, method, path))

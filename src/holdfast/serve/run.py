@@ -10,10 +10,22 @@ import msgspec
 from holdfast import logs
 from holdfast.context import ContextSettings
 from holdfast.errors import HoldfastError, SettingsInvalid
+from holdfast.parts.deadlines import DeadlineSettings, timeouts_of
 from holdfast.parts.drain import DrainSettings
 from holdfast.parts.metrics import MetricsSettings, place_of
 from holdfast.parts.offload import OffloadSettings
-from holdfast.serve.settings import DoorSettings, ProxySettings, ServerSettings, StartSettings, WorkerSettings
+from holdfast.parts.rates import Rates, RateSettings
+from holdfast.parts.shedding import SheddingSettings
+from holdfast.parts.watchdog import WatchdogSettings
+from holdfast.serve.settings import (
+    ControlSettings,
+    DoorSettings,
+    ProxySettings,
+    ServerSettings,
+    SlowSettings,
+    StartSettings,
+    WorkerSettings,
+)
 from holdfast.serve.supervisor import supervise
 from holdfast.serve.worker import Plan, run
 from holdfast.settings import load, load_all, options_of
@@ -22,13 +34,19 @@ from holdfast.settings.values import allowed, fits, quoted
 _SETTINGS: Final = (
     ServerSettings,
     DoorSettings,
+    SlowSettings,
     ProxySettings,
     StartSettings,
     WorkerSettings,
     DrainSettings,
+    SheddingSettings,
+    DeadlineSettings,
+    RateSettings,
     ContextSettings,
     logs.LogSettings,
     OffloadSettings,
+    WatchdogSettings,
+    ControlSettings,
     MetricsSettings,
 )
 
@@ -59,6 +77,8 @@ def serve(
     server = dataclasses.replace(plan.server, **{key: value for key, value in given.items() if value is not None})
     plan = msgspec.structs.replace(plan, server=server)
     place_of(plan.metrics, health=bool(server.health_address))
+    Rates(plan.rates)
+    timeouts_of(plan.deadlines)
     if root_path is not None:
         plan = msgspec.structs.replace(plan, proxy=ProxySettings(root_path=_checked(root_path)))
     sockets = bind(server.host, server.port)
@@ -76,13 +96,17 @@ def _plan(app: str) -> Plan:
         app=app,
         server=load(ServerSettings),
         door=load(DoorSettings),
+        slow=load(SlowSettings),
         proxy=load(ProxySettings),
         start=load(StartSettings),
         worker=load(WorkerSettings),
         drain=load(DrainSettings),
+        deadlines=load(DeadlineSettings),
+        rates=load(RateSettings),
         context=load(ContextSettings),
         log=load(logs.LogSettings),
         offload=load(OffloadSettings),
+        control=load(ControlSettings),
         metrics=load(MetricsSettings),
     )
 

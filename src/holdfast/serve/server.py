@@ -5,8 +5,10 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
+from functools import partial
 from typing import Final
 
 from uvicorn.config import STARTUP_FAILURE, Config
@@ -17,10 +19,15 @@ from uvicorn.server import Server as UvicornServer
 from holdfast.decide.lifecycle import Event, State, of_signal
 from holdfast.parts.drain import DrainSettings, Lifecycle
 from holdfast.serve import notify
-from holdfast.serve.door import Door, DoorState
+from holdfast.serve.acceptor import Acceptor
+from holdfast.serve.door import Door
+from holdfast.serve.doorman import Doorman
+from holdfast.serve.state import DoorState
 
 _LOG = logging.getLogger("holdfast.serve")
 _TICK_S: Final = 0.05
+_SHARE: Final = 50
+"""A fiftieth of the connections, at most, is closed at once to make room."""
 _UNWIND_S: Final = 2.0
 """How long cancelled requests have to clean up behind them."""
 _CLOSE_S: Final = 10.0
@@ -42,6 +49,9 @@ class Server(UvicornServer):
         self.server_state = state
         self.lifecycle = lifecycle
         self.drain = drain
+        self.acceptors: list[Acceptor] = []
+        self.most_connections: int = 1 << 30
+        """How many connections are open at once."""
         self.on_listening: Callable[[], None] = _nothing
         """Called once requests are accepted."""
         self.failed: bool = False
@@ -108,7 +118,12 @@ class Server(UvicornServer):
         return True
 
     async def _start(self, sockets: list[socket.socket]) -> None:
-        await self.startup(sockets=sockets)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        doorman = Doorman(self.server_state)
+        self.acceptors = [Acceptor(listener, doorman.let_in, self._door, self._has_room) for listener in sockets]
+        self.started = True
         if self.lifecycle.state is State.STARTING:  # the application is no Holdfast that says so itself
             self.lifecycle.handle(Event.STARTED)
         self.on_listening()
@@ -129,8 +144,8 @@ class Server(UvicornServer):
                 connection.shutdown()
             await self._finish()
         await self._cut_what_is_left()
-        for server in self.servers:
-            server.close()
+        for acceptor in self.acceptors:
+            acceptor.close()
         await self._close()
         self.lifecycle.handle(Event.CLOSED)
 
@@ -140,8 +155,8 @@ class Server(UvicornServer):
         They were completed by the kernel, so their clients take them for accepted.
         """
         waiting = [listener.dup() for listener in sockets]
-        for server in self.servers:
-            server.close()
+        for acceptor in self.acceptors:
+            acceptor.close()
         for listener in sockets:
             listener.close()
         loop = asyncio.get_running_loop()
@@ -155,10 +170,23 @@ class Server(UvicornServer):
             for connection in accepted:
                 connection.setblocking(False)
                 with contextlib.suppress(OSError):
-                    await loop.connect_accepted_socket(self._door, connection)
+                    await loop.connect_accepted_socket(partial(self._door, connection), connection)
 
-    def _door(self) -> Door:
-        return Door(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+    def _door(self, connection: socket.socket, read: bytes = b"") -> Door:
+        return Door(self.config, self.server_state, self.lifespan.state, connection=connection, read=read)
+
+    def _has_room(self) -> bool:
+        """Whether one more connection may be taken. Those that wait for nothing make room for it."""
+        most, connections = self.most_connections, self.server_state.connections
+        if len(connections) < most:
+            return True
+        idle = sorted(
+            (door for door in connections if isinstance(door, Door) and door.idle_since is not None),
+            key=lambda door: door.idle_since or 0.0,
+        )
+        for door in idle[: max(1, most // _SHARE)]:
+            door.transport.close()
+        return bool(idle)
 
     async def _finish(self) -> None:
         """Wait until all that was accepted is answered, for as long as the grace lasts."""

@@ -1,5 +1,7 @@
 """The settings of `holdfast run`."""
 
+import dataclasses
+import resource
 from typing import Annotated
 
 from holdfast.settings import Settings, option
@@ -32,6 +34,27 @@ class DoorSettings(Settings, prefix="HOLDFAST_DOOR", title="door"):
         int,
         option("Seconds that a connection may wait for its next request; more than the proxy's own.", ge=1, le=3600),
     ] = 5
+
+
+class SlowSettings(Settings, prefix="HOLDFAST", title="slow"):
+    """How slowly a client may send, and how many may be connected."""
+
+    header_timeout_s: Annotated[
+        float, option("Seconds in which a request's line and headers have to come.", gt=0, le=3600)
+    ] = 10.0
+    body_min_bytes_s: Annotated[
+        int,
+        option("Bytes a second that a body has to bring, over each 10 seconds of waiting for it; 0: any.", ge=0),
+    ] = 1024
+    connections_max: Annotated[
+        int,
+        option(
+            "The most connections of a process; those that wait for their next request make room for others.",
+            ge=1,
+            le=1_000_000,
+            default="nine tenths of the file descriptors",
+        ),
+    ] = dataclasses.field(default_factory=lambda: max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 9 // 10))
 
 
 class ProxySettings(Settings, prefix="HOLDFAST", title="proxy"):
@@ -85,3 +108,15 @@ class WorkerSettings(Settings, prefix="HOLDFAST_WORKER", title="worker"):
     def limited(self) -> bool:
         """Whether a worker is replaced from time to time."""
         return bool(self.memory_max_mb or self.lifetime_s)
+
+
+class ControlSettings(Settings, prefix="HOLDFAST", title="control"):
+    """Where a running service can be asked, by `holdfast profile`."""
+
+    control: Annotated[
+        str,
+        option(
+            "The folder of the control sockets, which belongs to the service's user alone; off: none. "
+            "Empty: $XDG_RUNTIME_DIR/holdfast, or a folder of the user's among the temporary files."
+        ),
+    ] = ""

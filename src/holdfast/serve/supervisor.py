@@ -34,6 +34,7 @@ from holdfast.decide.supervision import (
 from holdfast.events import WorkerEnded
 from holdfast.parts import metrics
 from holdfast.parts.drain import Lifecycle
+from holdfast.parts.rates import Table
 from holdfast.serve import health, notify
 from holdfast.serve.child import Worker, start
 from holdfast.serve.exchange import SPARE_S, Exchanges, kill_slow
@@ -79,7 +80,9 @@ class Supervisor:
             loop.add_signal_handler(number, self._stop, number)
         loop.add_signal_handler(signal.SIGHUP, self._roll)
         with tempfile.NamedTemporaryFile(prefix="holdfast-log-") as lock:
-            self.plan = msgspec.structs.replace(self.plan, log_lock=lock.name, beat_s=self.watch.every_s)
+            self.plan = msgspec.structs.replace(
+                self.plan, log_lock=lock.name, beat_s=self.watch.every_s, rate_table=Table().descriptor
+            )
             address = self.plan.server.health_address
             async with (
                 self._counting() as numbers,

@@ -15,16 +15,28 @@ from holdfast import logs
 from holdfast.app import Holdfast
 from holdfast.context import ContextSettings
 from holdfast.errors import HoldfastError
-from holdfast.parts import metrics, offload
+from holdfast.parts import deadlines, metrics, offload, rates
+from holdfast.parts.deadlines import DeadlineSettings
 from holdfast.parts.drain import DrainSettings
 from holdfast.parts.metrics import MetricsSettings
 from holdfast.parts.offload import OffloadSettings
-from holdfast.serve import health, load, notify
-from holdfast.serve.door import Door, DoorState
+from holdfast.parts.rates import RateSettings
+from holdfast.serve import control, health, load, notify
+from holdfast.serve.door import Door
 from holdfast.serve.heart import Heart
 from holdfast.serve.server import STARTUP_FAILURE, Server
-from holdfast.serve.settings import DoorSettings, ProxySettings, ServerSettings, StartSettings, WorkerSettings
+from holdfast.serve.settings import (
+    ControlSettings,
+    DoorSettings,
+    ProxySettings,
+    ServerSettings,
+    SlowSettings,
+    StartSettings,
+    WorkerSettings,
+)
+from holdfast.serve.slow import SlowSenders
 from holdfast.serve.stacks import Patience
+from holdfast.serve.state import DoorState
 from holdfast.settings import warn_of_unknown
 
 _LOG = logging.getLogger("holdfast.serve")
@@ -36,6 +48,7 @@ class Plan(msgspec.Struct, frozen=True):
     app: str
     server: ServerSettings
     door: DoorSettings
+    slow: SlowSettings
     drain: DrainSettings
     context: ContextSettings
     log: logs.LogSettings
@@ -43,6 +56,10 @@ class Plan(msgspec.Struct, frozen=True):
     proxy: ProxySettings = ProxySettings()
     start: StartSettings = StartSettings()
     worker: WorkerSettings = WorkerSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
+    rates: RateSettings = RateSettings()
+    rate_table: int | None = None
+    """File descriptor of the table in which workers count together."""
     sockets: tuple[int, ...] = ()
     """File descriptors of the bound sockets."""
     channel: int | None = None
@@ -52,6 +69,7 @@ class Plan(msgspec.Struct, frozen=True):
     beat_s: float = 1.0
     """Seconds from one sign of life to the next."""
     log_lock: str | None = None
+    control: ControlSettings = ControlSettings()
     metrics: MetricsSettings = MetricsSettings()
     metrics_folder: str | None = None
     """Where workers share their numbers."""
@@ -98,6 +116,8 @@ def run(plan: Plan, sockets: list[socket.socket], heart: Heart | None = None) ->
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # what it says of its life, the lifecycle says
     logging.getLogger("uvicorn.error").addFilter(_not_twice)
     offload.configure(plan.offload)
+    deadlines.configure(plan.deadlines, observe=plan.server.observe)
+    rates.configure(plan.rates, plan.rate_table, observe=plan.server.observe)
     _count(plan, supervised=heart is not None)
     company = heart or Alone(plan, sockets)
     try:
@@ -148,8 +168,18 @@ def _serve(plan: Plan, app: Holdfast, sockets: list[socket.socket], company: Hea
         timeout_keep_alive=plan.door.keep_alive_s,
         root_path=plan.proxy.root_path,
     )
-    state = DoorState(head_max_bytes=plan.door.head_max_bytes, observe=plan.server.observe, trusted=app.trusted)
+    if app.gate is not None and plan.server.observe:
+        app.gate.observe()
+    state = DoorState(
+        head_max_bytes=plan.door.head_max_bytes,
+        observe=plan.server.observe,
+        trusted=app.trusted,
+        gate=app.gate,
+        timeouts=app.timeouts,
+        slow=SlowSenders(plan.slow.header_timeout_s, plan.slow.body_min_bytes_s),
+    )
     server = Server(config, state, app.lifecycle, plan.drain, supervised=isinstance(company, Heart))
+    server.most_connections = plan.slow.connections_max
     factory = config.get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
@@ -171,10 +201,17 @@ async def _live(
         address = plan.server.health_address
         company.patience.loop = asyncio.get_running_loop()
     server.on_listening = lambda: company.begin(server.retire)
-    async with health.listening(
-        address, lambda: (app.lifecycle.state, app.lifecycle.standing), app.checks, numbers=app.metrics
-    ):
-        await server.serve(sockets)
+    who = _who(plan, sockets, supervised=isinstance(company, Heart))
+    with control.answering(plan.control.control, who, asyncio.get_running_loop()):
+        async with health.listening(
+            address, lambda: (app.lifecycle.state, app.lifecycle.standing), app.checks, numbers=app.metrics
+        ):
+            await server.serve(sockets)
+
+
+def _who(plan: Plan, sockets: list[socket.socket], *, supervised: bool) -> control.Who:
+    service = os.getppid() if supervised else os.getpid()
+    return control.Who(os.getpid(), service, plan.slot, plan.app, [f"http://{_name(one)}" for one in sockets])
 
 
 def _name(listener: socket.socket) -> str:

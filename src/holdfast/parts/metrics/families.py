@@ -65,6 +65,35 @@ LOOP_DELAY: Final = Family(
     "What holds it up holds up every request of the process.",
     _DELAY_S,
 )
+SHED: Final = Family(
+    "holdfast_requests_shed_total",
+    "counter",
+    ("priority", "reason"),
+    "Requests that were refused before they were begun, because more came than can be served; or would have been, "
+    "where that is only observed. Few of them have a line in the log, and none is among holdfast_http_requests_total.",
+)
+SHED_LIMIT: Final = Family(
+    "holdfast_requests_limit", "gauge", (), "How many requests may be served at once. It follows what the service can."
+)
+SHED_WAITING: Final = Family("holdfast_requests_waiting", "gauge", (), "Requests that wait to be begun.")
+LOOP_BLOCKED: Final = Family(
+    "holdfast_loop_blocked_total",
+    "counter",
+    ("how",),
+    "Steps that held the event loop up for longer than HOLDFAST_WATCHDOG_MS, by whether they calculated or waited.",
+)
+OFFLOAD_RUNNING: Final = Family(
+    "holdfast_offload_running",
+    "gauge",
+    ("where",),
+    "Calls that run elsewhere: in a thread or a process of offload, or as a synchronous handler in a thread of AnyIO.",
+)
+OFFLOAD_WAITING: Final = Family(
+    "holdfast_offload_waiting",
+    "gauge",
+    ("where",),
+    "Calls that wait for a free thread or process. If it does not fall again, there are too few, or they are stuck.",
+)
 DROPPED: Final = Family(
     "holdfast_log_lines_dropped_total",
     "counter",
@@ -109,6 +138,12 @@ FAMILIES: Final = (
     WEBSOCKETS,
     WEBSOCKETS_OPEN,
     LOOP_DELAY,
+    SHED,
+    SHED_LIMIT,
+    SHED_WAITING,
+    LOOP_BLOCKED,
+    OFFLOAD_RUNNING,
+    OFFLOAD_WAITING,
     DROPPED,
     WORKER_ENDS,
     WORKERS_SERVING,

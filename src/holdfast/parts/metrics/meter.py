@@ -3,7 +3,7 @@
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from holdfast.decide.metrics import (
     spread_labels,
 )
 from holdfast.decide.supervision import Why
-from holdfast.events import RequestFinished, WorkerEnded
+from holdfast.events import LoopBlocked, RequestFinished, WorkerEnded
 from holdfast.logs.canonical import QUIET
 from holdfast.parts.metrics import families
 from holdfast.parts.metrics.families import FAMILIES, Family
@@ -55,6 +55,8 @@ class Meter:
         self.websockets_open: int = 0
         self.known_elsewhere: dict[Family, Callable[[], float]] = {}
         """Gauges that are asked for when they are told."""
+        self.offloads: Callable[[], Mapping[str, tuple[float, float]]] | None = None
+        """Tells how many calls run elsewhere and how many wait for it, by where."""
         self.lasting: Numbers = {family.name: {} for family in FAMILIES if family.kind != "gauge"}
         self._requests = self.lasting[families.REQUESTS.name]
         self._durations = self.lasting[families.DURATION.name]
@@ -63,8 +65,17 @@ class Meter:
         self._routes: set[str] = set()
         self._delays = self._row(families.LOOP_DELAY)
         self._dropped = self._row(families.DROPPED)
+        self._refused: Callable[[], Mapping[Labels, int]] = dict
+        self._refused_seen: dict[Labels, int] = {}
         self._cpu_seen = 0.0
         self._dropped_seen: tuple[object, int] = (None, 0)
+
+    def gate(
+        self, refused: Callable[[], Mapping[Labels, int]], limit: Callable[[], float], waiting: Callable[[], int]
+    ) -> None:
+        """Tell also of who is not served: how many were `refused` so far, the `limit`, and how many are `waiting`."""
+        self._refused = refused
+        self.known_elsewhere |= {families.SHED_LIMIT: limit, families.SHED_WAITING: waiting}
 
     # -- what happens --
 
@@ -82,6 +93,10 @@ class Meter:
         """Note how late the event loop was."""
         self._delays[0] += seconds
         self._delays[bisect_left(families.LOOP_DELAY.bounds, seconds) + 1] += 1.0
+
+    def loop_blocked(self, fact: LoopBlocked) -> None:
+        """Count what held the event loop up. For the watchdog's thread, the only one that does."""
+        self._row(families.LOOP_BLOCKED, (fact.how,))[0] += 1.0
 
     def supervise(self, *, serving: Callable[[], int], wanted: int) -> None:
         """Tell of workers as well: how many serve, how many should, and how each ended, each from nought."""
@@ -106,6 +121,10 @@ class Meter:
         known = {family: float(value()) for family, value in self.known_elsewhere.items()}
         known |= {families.IN_FLIGHT: float(self.in_flight), families.WEBSOCKETS_OPEN: float(self.websockets_open)}
         passing: Numbers = {family.name: {(): [value]} for family, value in known.items()}
+        if self.offloads is not None:
+            found = self.offloads()
+            passing[families.OFFLOAD_RUNNING.name] = {(where,): [float(runs)] for where, (runs, _) in found.items()}
+            passing[families.OFFLOAD_WAITING.name] = {(where,): [float(waits)] for where, (_, waits) in found.items()}
         passing[families.MEMORY.name] = {(self.process,): [_resident_bytes()]}
         passing[families.BORN.name] = {(self.process,): [_born()]}
         return Snapshot(self.lasting, passing)
@@ -115,6 +134,9 @@ class Meter:
         cpu = time.process_time()
         self._row(families.CPU, (self.process,))[0] += cpu - self._cpu_seen
         self._cpu_seen = cpu
+        for labels, count in list(self._refused().items()):
+            self._row(families.SHED, labels)[0] += count - self._refused_seen.get(labels, 0)
+            self._refused_seen[labels] = count
         installed = logs.installed()
         if installed is not None:
             log, before = self._dropped_seen

@@ -1,0 +1,338 @@
+"""Who is served, who waits, who is refused: a bounded queue with classes in front of the slots.
+
+The first class is served first. Where nobody waits, whoever comes is served if a slot is free. Where the queue is full
+the least important of those in it makes room, and is refused at once. Within a class the one whose client had the
+least comes first. A queue whose members are served soon now and then is there for bursts: it may be long, the oldest
+comes first, and one may wait for some time. One where they are not is pressed: it is short, the newest comes first, for
+it has the longest to live, and who was not served soon is refused, as in Facebook's "Fail at Scale" (ACM Queue 2015).
+"""
+
+from collections import OrderedDict
+from enum import IntEnum
+from itertools import islice
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+_MOST_TENANTS: Final = 1024
+_HALF_LIFE_S: Final = 2.0
+_LIVES: Final = 200.0
+"""After so many half-lives the unit that use is counted in is made smaller."""
+_WINDOW_S: Final = 0.05
+_TURNED_AWAY: Final = 0.8
+"""Where more of those who are let wait are refused later, some are refused at the door."""
+_LOOKED_AT: Final = 64
+"""Among so many of those who are next, whoever had the least comes first."""
+_NEVER: Final = float("inf")
+
+
+class Priority(IntEnum):
+    """How important a request is, the most important first."""
+
+    CRITICAL = 0
+    NORMAL = 1
+    LOW = 2
+    BACKGROUND = 3
+
+
+class Why(IntEnum):
+    """Why a request is refused."""
+
+    FULL = 0
+    """More important or newer ones fill the queue."""
+    WAITED = 1
+    """It waited for as long as one may."""
+    LATE = 2
+    """Its deadline has passed, or would pass before it is served."""
+    SHED = 3
+    """The queue was full for some time: of the least important a part is refused at the door."""
+
+
+class AdmissionSettings(NamedTuple):
+    """How many wait, and for how long. Times in seconds."""
+
+    queue_least: int = 8
+    queue_factor: float = 2.0
+    """How many may wait in a queue that is pressed, as a multiple of the limit."""
+    queue_most: int = 1000
+    """How many may wait in one that is not."""
+    wait_s: float = 0.1
+    """How long one may wait in a queue that is not pressed."""
+    wait_critical_s: float = 0.1
+    """How long one of the first class may wait."""
+    pressed_wait_s: float = 0.02
+    """How long one may wait in a queue that is pressed."""
+
+
+class _Account:
+    """What a client had lately."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0.0
+
+
+class Ticket:
+    """A request that waits."""
+
+    __slots__ = ("account", "arrived", "deadline", "priority", "subject", "tenant")
+
+    def __init__(
+        self,
+        subject: object,
+        priority: Priority,
+        arrived: float,
+        *,
+        deadline: float | None = None,
+        tenant: object = None,
+    ) -> None:
+        """`subject` is what the caller knows it by; times are of the caller's clock, in seconds."""
+        self.subject = subject
+        self.priority = priority
+        self.arrived = arrived
+        self.deadline = deadline
+        self.tenant = tenant
+        self.account: _Account = _NOBODY
+
+
+_NOBODY: Final = _Account()
+_USED = attrgetter("account.used")
+
+
+class Refused(NamedTuple):
+    """A request that is not served."""
+
+    ticket: Ticket
+    why: Why
+
+
+class _Line:
+    """Those of one class who wait."""
+
+    __slots__ = ("critical", "offered", "pressed", "share", "tickets", "well_at")
+
+    def __init__(self, *, critical: bool) -> None:
+        self.critical = critical
+        self.tickets: list[Ticket] = []
+        self.pressed = False
+        self.well_at = 0.0
+        """When somebody was last served who had not waited for long, or, in a line that is pressed, refused."""
+        self.offered = 0
+        self.share = 0.0
+
+    def first(self) -> Ticket:
+        """Who is served next."""
+        return min(islice(reversed(self.tickets) if self.pressed else self.tickets, _LOOKED_AT), key=_USED)
+
+    def last(self) -> Ticket:
+        """Who makes room: whose client had most, and who would have been served last."""
+        return max(islice(self.tickets if self.pressed else reversed(self.tickets), _LOOKED_AT), key=_USED)
+
+    def patience(self, settings: AdmissionSettings) -> float:
+        """How long one may wait."""
+        whole_s = settings.wait_critical_s if self.critical else settings.wait_s
+        if not self.pressed:
+            return whole_s
+        return 0.5 * whole_s if self.critical else min(settings.pressed_wait_s, whole_s)
+
+    def press(self, now: float, after_s: float) -> None:
+        """See whether it is a burst, or stays."""
+        if now - self.well_at > after_s:
+            self.pressed = bool(self.tickets) and not self.pressed
+            self.well_at = now
+        elif not (self.tickets or self.pressed):
+            self.well_at = now
+
+
+class Admission:
+    """The slots and the queue in front of them."""
+
+    def __init__(self, settings: AdmissionSettings | None = None) -> None:
+        """Nobody is served yet, and nobody waits."""
+        self.settings: AdmissionSettings = settings or AdmissionSettings()
+        self.in_flight: int = 0
+        self.waiting: int = 0
+        self.ratio: float = 0.0
+        """The part of what comes that is refused at the door."""
+        self._lines = tuple(_Line(critical=priority is Priority.CRITICAL) for priority in Priority)
+        self._soonest = _NEVER
+        """Nobody who waits has to be refused before, for time."""
+        self._accounts: OrderedDict[object, _Account] = OrderedDict()
+        self._epoch = 0.0
+        self._since = 0.0
+        self._evicted = self._shed = 0
+        self._was_free = True
+        self._lowest = -1
+
+    # -- slots --
+
+    def admit(self, limit: float) -> bool:
+        """Take a slot for a request that has just come, if one is free and nobody waits for it."""
+        if self.waiting or self.in_flight >= limit:
+            return False
+        self.in_flight += 1
+        self._was_free = True
+        return True
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self.in_flight -= 1
+
+    # -- the queue --
+
+    def turn_away(self, priority: Priority, now: float, chance: float) -> bool:
+        """Whether to refuse one at the door, before a ticket is made. One that is not is enqueued with chance 1."""
+        self._look(now)
+        line = self._lines[priority]
+        line.press(now, self.settings.wait_s)
+        if not (self.ratio and self._is_shed(priority, chance)):
+            return False
+        line.offered += 1
+        self._shed += 1
+        return True
+
+    def enqueue(self, ticket: Ticket, limit: float, now: float, chance: float) -> Refused | None:
+        """Let a request wait. Returns who is refused for it, which may be itself. `chance` is from 0 to 1."""
+        self._look(now)
+        line = self._lines[ticket.priority]
+        line.offered += 1
+        if ticket.deadline is not None and ticket.deadline <= now:
+            return Refused(ticket, Why.LATE)
+        line.press(now, self.settings.wait_s)
+        if self.ratio and self._is_shed(ticket.priority, chance):
+            self._shed += 1
+            return Refused(ticket, Why.SHED)
+        ticket.account = self._accounts.get(ticket.tenant, _NOBODY)
+        line.tickets.append(ticket)
+        self.waiting += 1
+        due = _due(ticket, line.patience(self.settings))
+        self._soonest = min(self._soonest, due)
+        return None if self.waiting <= self._room(limit, now) else self._push_out(now)
+
+    def take(self, limit: float, now: float) -> tuple[Ticket | None, list[Refused]]:
+        """The next to be served, with a slot; and who is refused because it is too late for them."""
+        refused = self.overdue(now) if now >= self._soonest else []
+        if not self.waiting:
+            self._was_free = self._was_free or self.in_flight < limit
+            return None, refused
+        if self.in_flight >= limit:
+            return None, refused
+        line = next(line for line in self._lines if line.tickets)
+        ticket = line.first()
+        self._remove(ticket)
+        if not line.pressed and now - ticket.arrived <= 0.5 * line.patience(self.settings):
+            line.well_at = now
+        self._lowest = max(self._lowest, ticket.priority)
+        self.in_flight += 1
+        self._charge(ticket, now)
+        return ticket, refused
+
+    def overdue(self, now: float) -> list[Refused]:
+        """Refuse those who waited too long, or whose deadline has passed."""
+        late: list[Refused] = []
+        if not self.waiting or now < self._soonest:
+            return late
+        self._soonest = _NEVER
+        for line in self._lines:
+            patience = line.patience(self.settings)
+            for ticket in line.tickets:
+                due = _due(ticket, patience)
+                if due <= now:
+                    passed = ticket.deadline is not None and ticket.deadline <= now
+                    late.append(Refused(ticket, Why.LATE if passed else Why.WAITED))
+                else:
+                    self._soonest = min(self._soonest, due)
+        for refused in late:
+            self._remove(refused.ticket)
+            self._note_lost(refused.ticket, now)
+        return late
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Take out a request that has gone by itself. Says whether it was waiting."""
+        if ticket not in self._lines[ticket.priority].tickets:
+            return False
+        self._remove(ticket)
+        return True
+
+    def next_due(self) -> float | None:
+        """When to look again for those who waited too long: not after the first is; None where nobody waits."""
+        return self._soonest if self.waiting else None
+
+    def _room(self, limit: float, now: float) -> int:
+        """How many may wait: fewer where those who would make room are pressed."""
+        settings = self.settings
+        line = next((line for line in reversed(self._lines) if line.tickets), self._lines[0])
+        line.press(now, settings.wait_s)
+        if not line.pressed:
+            return settings.queue_most
+        return min(settings.queue_most, max(settings.queue_least, int(limit * settings.queue_factor)))
+
+    def _push_out(self, now: float) -> Refused:
+        ticket = next(line for line in reversed(self._lines) if line.tickets).last()
+        self._remove(ticket)
+        self._note_lost(ticket, now)
+        return Refused(ticket, Why.FULL)
+
+    def _note_lost(self, ticket: Ticket, now: float) -> None:
+        self._evicted += 1
+        line = self._lines[ticket.priority]
+        if line.pressed:
+            line.well_at = now
+
+    def _remove(self, ticket: Ticket) -> None:
+        self._lines[ticket.priority].tickets.remove(ticket)
+        self.waiting -= 1
+
+    # -- what clients had --
+
+    def _charge(self, ticket: Ticket, now: float) -> None:
+        """Count a request that is served. Older ones count less: the unit grows instead, so that nothing is decayed."""
+        lives = (now - self._epoch) / _HALF_LIFE_S
+        if lives > _LIVES:
+            for account in self._accounts.values():
+                account.used *= 0.5**lives
+            self._epoch, lives = now, 0.0
+        account = self._accounts.get(ticket.tenant)
+        if account is None:
+            account = self._accounts[ticket.tenant] = _Account()
+            for waiting in self._lines[ticket.priority].tickets:
+                if waiting.tenant == ticket.tenant:
+                    waiting.account = account
+        else:
+            self._accounts.move_to_end(ticket.tenant)
+        account.used += 2.0**lives
+        if len(self._accounts) > _MOST_TENANTS:
+            self._accounts.popitem(last=False)
+
+    # -- refused at the door --
+
+    def _look(self, now: float) -> None:
+        """See each window how much is to be refused before it waits: more while the queue overflows, none soon after a
+        slot was free. Without the second it could hold on to its own refusals for ever."""
+        windows = (now - self._since) / _WINDOW_S
+        if windows < 1:
+            return
+        offered = sum(line.offered for line in self._lines)
+        over = min(1.0, self._evicted / max(1, offered - self._shed)) - _TURNED_AWAY
+        if self._was_free or windows > 2:
+            self.ratio = max(0.0, 0.85 ** min(windows, 100.0) * self.ratio - 0.01)
+        elif over <= 0.0:
+            self.ratio = max(0.0, self.ratio - 0.02)
+        else:
+            self.ratio = min(0.98, self.ratio + 0.3 * (1 - self.ratio) * over / (1 - _TURNED_AWAY))
+        for line in self._lines:
+            line.share += 0.3 * (line.offered / offered - line.share) if offered else 0.0
+            line.offered = 0
+        self._since, self._was_free, self._evicted, self._shed, self._lowest = now, False, 0, 0, -1
+
+    def _is_shed(self, priority: Priority, chance: float) -> bool:
+        """Whether one of this class is refused at the door: all of the lower ones before any of this one."""
+        line, lower = self._lines[priority], self._lines[priority + 1 :]
+        if not (line.pressed and line.tickets) or self._lowest > priority or any(each.tickets for each in lower):
+            return False
+        return line.share > 0.0 and chance < (self.ratio - sum(each.share for each in lower)) / line.share
+
+
+def _due(ticket: Ticket, patience: float) -> float:
+    due = ticket.arrived + patience
+    return due if ticket.deadline is None else min(due, ticket.deadline)

@@ -1,0 +1,100 @@
+"""Takes all connections that wait, in each turn of the loop.
+
+uvloop takes one a turn. Where a turn takes long, because requests are heavy or many, the rest would wait in the
+kernel's queue, where nobody sees how long, and whether their clients are still there.
+"""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from typing import Final
+
+_LOG = logging.getLogger("holdfast.serve")
+_MOST_A_TURN: Final = 512
+_PAUSE_S: Final = 0.05
+_OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Acceptor:
+    """One listening socket. It has of asyncio's `Server` what is used of it here."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        let_in: Callable[[socket.socket], bytes | None],
+        protocol: Callable[[socket.socket, bytes], asyncio.Protocol],
+        room: Callable[[], bool],
+    ) -> None:
+        """Take connections from `listener` into protocols, as long as there is `room` for one more.
+
+        `let_in` says what was read of one already, or None where it is turned away.
+        """
+        self._let_in = let_in
+        self._listener = listener
+        self._protocol = protocol
+        self._room = room
+        self._loop = asyncio.get_running_loop()
+        self._connecting: set[asyncio.Task[object]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._complained = False
+        listener.setblocking(False)
+        self._loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._listener.fileno() >= 0:
+            self._loop.remove_reader(self._listener.fileno())
+
+    def _accept(self) -> None:
+        for _ in range(_MOST_A_TURN):
+            if not self._room():
+                self._rest()
+                return
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._failed(error)
+                return
+            self._connect(connection)
+
+    def _connect(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        read = self._let_in(connection)
+        if read is None:
+            return
+        connecting = self._loop.create_task(
+            self._loop.connect_accepted_socket(lambda: self._protocol(connection, read), connection)
+        )
+        self._connecting.add(connecting)
+        connecting.add_done_callback(self._connected)
+
+    def _connected(self, connecting: "asyncio.Task[object]") -> None:
+        self._connecting.discard(connecting)
+        if not connecting.cancelled() and (error := connecting.exception()) is not None:
+            _LOG.warning("a connection could not be taken", exc_info=error)
+
+    def _failed(self, error: OSError) -> None:
+        if not self._complained:
+            self._complained = True
+            out_of = error.errno in _OUT_OF
+            _LOG.error(
+                "no connection can be taken: "
+                + ("the process has no file descriptors or memory left" if out_of else str(error))
+            )
+        self._rest()
+
+    def _rest(self) -> None:
+        """Let those who come wait in the kernel's queue for a moment."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._pause = self._loop.call_later(_PAUSE_S, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pause = None
+        if self._listener.fileno() >= 0:
+            self._loop.add_reader(self._listener.fileno(), self._accept)
