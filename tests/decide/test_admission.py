@@ -140,6 +140,14 @@ def test_whose_deadline_passed_is_not_served():
     assert [(each.ticket.subject, each.why) for each in late] == [("soon", Why.LATE)]
 
 
+def test_whoever_waited_for_long_is_served_where_a_slot_is_free():
+    admission = full()
+    admission.enqueue(ticket("waits", 0.0), 2, 0.0, 1.0)
+    admission.release()
+    taken, refused = admission.take(2, 5.0)
+    assert (taken.subject, refused) == ("waits", [])
+
+
 def test_whoever_left_is_taken_out():
     admission = full()
     gone = ticket("gone")
@@ -159,7 +167,8 @@ def overflow(admission, seconds, now=0.0, priority=NORMAL, chance=0.5):
         whys += [refused.why] if refused else []
         if step % 20 == 0:
             admission.release()
-            admission.take(2, now)
+            while admission.take(2, now)[0]:
+                pass
     return now, whys
 
 

@@ -158,10 +158,19 @@ def test_an_idle_loop_opens_the_limit_for_a_crowd_and_a_busy_one_does_not():
 def test_what_is_known_to_be_short_is_opened_for_a_little():
     loop = Loop()
     loop.calm()
-    for _ in range(20):
+    for _ in range(12):
         loop.now += 0.005
         loop.limiter.open(loop.now, loop.cpu_s)
     assert LimiterSettings().start < loop.limiter.limit <= 10 * LimiterSettings().start
+
+
+def test_those_who_wait_on_purpose_do_not_keep_others_out_for_long():
+    loop = Loop()
+    loop.calm()
+    for _ in range(100):
+        loop.now += 0.005
+        loop.limiter.open(loop.now, loop.cpu_s)
+    assert loop.limiter.limit > 10 * LimiterSettings().start
 
 
 def test_the_time_that_a_process_took_to_start_is_not_what_a_request_costs():

@@ -203,5 +203,6 @@ def test_times_are_in_the_readers_zone_and_the_page_says_which(depot, visit):
 
 def test_every_picture_in_the_docs_is_there_and_is_shown():
     docs = Path(__file__).parents[2] / "docs"
-    shown = set(re.findall(r'"(pictures/[^"]+)"', (docs / "depot.md").read_text()))
+    pages = [page.read_text() for page in docs.glob("*.md")]
+    shown = {picture for page in pages for picture in re.findall(r'["(](pictures/[^")]+)[")]', page)}
     assert shown == {f"pictures/{path.name}" for path in (docs / "pictures").iterdir()}

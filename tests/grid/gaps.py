@@ -143,10 +143,11 @@ GAPS = (
         "noted is 1000",
     ),
     Gap(
-        "The framework lets the handler go on; only Django and Quart stop it. Holdfast does not stop it yet.",
+        "The framework lets the handler go on; only Django and Quart stop it. Under `holdfast run` it is stopped.",
         ("ends.cancelled_while_waiting",),
         ("bare", "fastapi", "starlette", "litestar", "falcon", "blacksheep"),
         "noted is 'waits'",
+        UVICORN,
     ),
     Gap(
         "Django serves no WebSockets by itself. Channels does, which is not part of this grid.",

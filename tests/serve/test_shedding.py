@@ -52,6 +52,18 @@ APP = """
 """
 
 
+READS = """
+    from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
+    from starlette.routing import Route
+
+    async def size(request):
+        return PlainTextResponse(str(len(await request.body())))
+
+    app = Starlette(routes=[Route("/", size, methods=["POST"])])
+"""
+
+
 class Full:
     """A service that serves one at a time, and is busy with one."""
 
@@ -254,6 +266,18 @@ def test_a_stream_gives_its_slot_back_with_its_first_piece(tmp_path):
         assert next(stream.iter_raw()) == b"first"
         assert get(running, "/other").status_code == 200
         (tmp_path / "go").touch()
+
+
+def test_a_body_that_is_waited_for_holds_no_slot(tmp_path):
+    with serving(tmp_path, READS, HOLDFAST_SHED_AT_ONCE_MAX="1") as running, contextlib.ExitStack() as stack:
+        slow = [connected(running, stack) for _ in range(5)]
+        for connection in slow:
+            connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhello")
+        for _ in range(5):
+            assert httpx2.post(running.url, content=b"quick", timeout=20).text == "5"
+        for connection in slow:
+            connection.sendall(b"world")
+        assert [answer(connection)[::2] for connection in slow] == [(200, b"10")] * 5
 
 
 def test_a_websocket_holds_no_slot_while_it_waits_for_its_client(tmp_path):

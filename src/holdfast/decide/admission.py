@@ -8,6 +8,7 @@ it has the longest to live, and who was not served soon is refused, as in Facebo
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from enum import IntEnum
 from itertools import islice
 from operator import attrgetter
@@ -210,38 +211,52 @@ class Admission:
         return None if self.waiting <= self._room(limit, now) else self._push_out(now)
 
     def take(self, limit: float, now: float) -> tuple[Ticket | None, list[Refused]]:
-        """The next to be served, with a slot; and who is refused because it is too late for them."""
-        refused = self.overdue(now) if now >= self._soonest else []
+        """The next to be served, with a slot; and who is refused because it is too late for them.
+
+        In a line that is not pressed, whoever waited for long is served all the same where a slot is free: it may be
+        the loop that stood still.
+        """
+        refused = self._late(now, (line for line in self._lines if line.pressed)) if now >= self._soonest else []
+        while self.waiting and self.in_flight < limit:
+            line = next(line for line in self._lines if line.tickets)
+            ticket = line.first()
+            self._remove(ticket)
+            if ticket.deadline is None or ticket.deadline > now:
+                self._serve(ticket, line, now)
+                return ticket, refused
+            refused.append(Refused(ticket, Why.LATE))
+            self._note_lost(ticket, now)
         if not self.waiting:
             self._was_free = self._was_free or self.in_flight < limit
-            return None, refused
-        if self.in_flight >= limit:
-            return None, refused
-        line = next(line for line in self._lines if line.tickets)
-        ticket = line.first()
-        self._remove(ticket)
+        return None, refused + self.overdue(now)
+
+    def _serve(self, ticket: Ticket, line: _Line, now: float) -> None:
         if not line.pressed and now - ticket.arrived <= 0.5 * line.patience(self.settings):
             line.well_at = now
         self._lowest = max(self._lowest, ticket.priority)
         self.in_flight += 1
         self._charge(ticket, now)
-        return ticket, refused
 
     def overdue(self, now: float) -> list[Refused]:
         """Refuse those who waited too long, or whose deadline has passed."""
-        late: list[Refused] = []
         if not self.waiting or now < self._soonest:
-            return late
+            return []
         self._soonest = _NEVER
+        late = self._late(now, self._lines)
         for line in self._lines:
             patience = line.patience(self.settings)
             for ticket in line.tickets:
-                due = _due(ticket, patience)
-                if due <= now:
+                self._soonest = min(self._soonest, _due(ticket, patience))
+        return late
+
+    def _late(self, now: float, lines: Iterable[_Line]) -> list[Refused]:
+        late: list[Refused] = []
+        for line in lines:
+            patience = line.patience(self.settings)
+            for ticket in line.tickets:
+                if _due(ticket, patience) <= now:
                     passed = ticket.deadline is not None and ticket.deadline <= now
                     late.append(Refused(ticket, Why.LATE if passed else Why.WAITED))
-                else:
-                    self._soonest = min(self._soonest, due)
         for refused in late:
             self._remove(refused.ticket)
             self._note_lost(refused.ticket, now)

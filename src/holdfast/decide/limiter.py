@@ -25,6 +25,9 @@ _TURNS: Final = 4
 _QUIET_S: Final = 0.002
 """So short a time does not tell whether the loop is idle."""
 _QUIET_TIMES: Final = 2
+_PROBATION_S: Final = 0.25
+"""So long after the limit was opened it may be opened further than what was proven, if few end meanwhile."""
+_FEW: Final = 0.2
 _SOON_S: Final = 0.125
 _LONG_S: Final = 1.0
 """What takes longer than this may wait on purpose, as a long poll does: it is no evidence of a queue before requests of
@@ -103,6 +106,8 @@ class Limiter:
         self._stretch = self._busy = 1.0
         self._rate = self._lately = 0.0
         self._asked_at, self._asked_cpu_s = now, cpu_s
+        self._opened_at = now
+        self._ended_since = 0
         self._base_s = 0.0
         self._quiet = 0
         self._narrow = float("inf")
@@ -128,6 +133,7 @@ class Limiter:
     def ended(self, kind: object, took_s: float) -> None:
         """Note that a request of this kind (its route) was answered after so long. Refused ones are none."""
         self._ended += 1
+        self._ended_since += 1
         self._in_flight -= 1
         known = self._kinds.get(kind)
         if known is None:
@@ -180,10 +186,16 @@ class Limiter:
         if self._veto is not None or self._to_settle > 0 or self._stretch > 0.75 * settings.stretch:
             return False
         proven = max(10 * settings.start, 4 * self._rate * max(self._base_s, _SOON_S))
-        limit = min(proven if self._base_s else settings.most, settings.most, self._narrow, 4 * self.limit)
+        ceiling = min(settings.most, self._narrow)
+        limit = min(proven if self._base_s else ceiling, ceiling, 4 * self.limit)
+        if limit <= self.limit and now - self._opened_at >= _PROBATION_S:
+            if self._ended_since < _FEW * self.limit:  # hardly any of those that hold the slots come to their end
+                limit = min(ceiling, 2 * self.limit)
+            self._opened_at, self._ended_since = now, 0
         if limit <= self.limit:
             return False
         self.limit = self._unproven = limit
+        self._opened_at, self._ended_since = now, 0
         return True
 
     def adjust(self, now: float, cpu_s: float) -> None:
@@ -196,7 +208,12 @@ class Limiter:
             if used and not self._windows:
                 over = (self.turn_s - allowed_s) / allowed_s
                 self.limit = max(settings.least, self.limit * max(0.5, 1 - 0.1 * over))
-        elif used and not vetoed and self._unproven <= 0 and (self.limit < self._narrow or self._stretch < 1.2):
+        elif (
+            (used or self._most > 0.5 * self.limit)  # so that most of it is unused again, and what it takes is learned
+            and not vetoed
+            and self._unproven <= 0
+            and (self.limit < self._narrow or self._stretch < 1.2)
+        ):
             self.limit = min(settings.most, self.limit + max(0.5, 0.05 * self.limit))
             self._unproven = float(self._most)
         self._unproven -= self._ended

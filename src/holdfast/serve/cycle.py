@@ -78,6 +78,14 @@ class Slot(Protocol):
         """Give it back."""
         ...
 
+    def pause(self) -> None:
+        """Give it back until the client has sent more."""
+        ...
+
+    def go_on(self) -> None:
+        """Take one again: the client has sent more."""
+        ...
+
 
 class Cycle(RequestResponseCycle):
     """uvicorn's cycle. What the problems layer has logged is not logged again."""
@@ -137,13 +145,25 @@ class Cycle(RequestResponseCycle):
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             self.flow.resume_reading()
-            self.receiving = True
-            await self.message_event.wait()
-            self.receiving = False
+            if not self.message_event.is_set():
+                await self._wait_for_client()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": self.body.taken(), "more_body": self.more_body}
+
+    async def _wait_for_client(self) -> None:
+        """Wait for more of the body, without a slot, for nothing is done meanwhile; or for the client to leave."""
+        self.receiving = True
+        paused = self.entrance if self.more_body else None
+        if paused is not None:
+            paused.pause()
+        try:
+            await self.message_event.wait()
+        finally:
+            self.receiving = False
+            if paused is not None:
+                paused.go_on()
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Call the application, and close the connection where it left an answer unfinished."""

@@ -31,7 +31,7 @@ class Doorway(Protocol):
 class Entrance:
     """One request at the gate, and the slot that it holds."""
 
-    __slots__ = ("_began", "_cycle", "_doorway", "_gate", "_holds", "_ticket")
+    __slots__ = ("_began", "_cycle", "_doorway", "_gate", "_holds", "_paused", "_ticket")
 
     def __init__(self, gate: Gate, doorway: Doorway, cycle: Cycle) -> None:
         """The request of `cycle`, which came through `doorway`."""
@@ -40,7 +40,7 @@ class Entrance:
         self._cycle = cycle
         self._ticket: Ticket | None = None
         self._holds = False
-        self._began = 0.0
+        self._began = self._paused = 0.0
 
     def begin(self) -> None:
         """Be served."""
@@ -71,6 +71,19 @@ class Entrance:
     def path(self) -> str:
         """The path that was asked for."""
         return self._cycle.record.path
+
+    def pause(self) -> None:
+        """Give the slot back while the client is waited for."""
+        if self._holds:
+            self._paused = time.monotonic()
+            self._gate.vacate()
+
+    def go_on(self) -> None:
+        """Take a slot again. The time in between is none that the work took."""
+        if self._paused:
+            self._began += time.monotonic() - self._paused
+            self._paused = 0.0
+            self._gate.occupy()
 
     def leave(self) -> None:
         """Give the slot back; or wait no longer."""

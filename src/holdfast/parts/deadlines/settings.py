@@ -19,7 +19,7 @@ class DeadlineSettings(Settings, prefix="HOLDFAST", title="deadlines"):
     timeout_routes: Annotated[
         tuple[str, ...],
         option(
-            "The same for single routes, the first that matches: /reports/*=120, POST /import=300",
+            "The same for single routes, the first that matches: /reports/*=120, POST /import=300.",
             pattern=r"([A-Za-z]+\s+)?/[^\s=]*\s*=\s*[0-9]{1,6}(\.[0-9]{1,3})?",
             pattern_words="a path in which * stands for any text, after a method or alone, then = and seconds",
         ),

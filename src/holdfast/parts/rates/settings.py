@@ -25,7 +25,7 @@ class RateSettings(Settings, prefix="HOLDFAST", title="rates"):
     rate_routes: Annotated[
         tuple[str, ...],
         option(
-            "The same for single routes, each counted by itself, the first that matches: POST /login=10/min",
+            "The same for single routes, each counted by itself, the first that matches: POST /login=10/min.",
             pattern=_ROUTE,
             pattern_words=f"a path in which * stands for any text, after a method or alone, then = and a rate, "
             f"{RATE_WORDS}",

@@ -176,9 +176,7 @@ class Gate:
     def _begin(self, entrant: Entrant) -> None:
         self.limiter.began(self.admission.in_flight)
         entrant.begin()
-        if not self._probing:  # after its first step: what it does itself is no turn that others wait for
-            self._probing = True
-            self._loop.call_soon(self._turn_begins)
+        self._probe()  # after its first step: what it does itself is no turn that others wait for
 
     def _wait(self, entrant: Entrant, now: float, chance: float) -> None:
         self._pressed_until = now + _PRESSED_S
@@ -188,6 +186,13 @@ class Gate:
         if refused is not None:
             self._refuse(refused)
         self._serve_next(now)
+        self._probe()
+
+    def _probe(self) -> None:
+        """See how long a turn of the loop takes from now on, unless that is under way."""
+        if not self._probing:
+            self._probing = True
+            self._loop.call_soon(self._turn_begins)
 
     def _serve_next(self, now: float) -> None:
         while True:

@@ -143,16 +143,45 @@ class Guest:
         return pass_on
 
     def hearing(self, receive: Receive) -> Receive:
-        """`receive`; a message of a WebSocket holds a slot until it is answered or the next is asked for."""
-        if self._record.kind != "websocket":
-            return receive
+        """`receive`, by which no slot is held while the client is waited for.
 
+        A message of a WebSocket holds one until it is answered or the next is asked for; a request none while more of
+        its body is to come.
+        """
+        return self._hearing_messages(receive) if self._record.kind == "websocket" else self._hearing_body(receive)
+
+    def _hearing_messages(self, receive: Receive) -> Receive:
         async def hear() -> Message:
             self._put_down()
             message = await receive()
             if message["type"] == "websocket.receive":
                 self._works = True
                 self._gate.occupy()
+            return message
+
+        return hear
+
+    def _hearing_body(self, receive: Receive) -> Receive:
+        coming = False
+
+        async def hear_more() -> Message:
+            nonlocal coming
+            began = time.monotonic()
+            self._gate.vacate()
+            try:
+                message = await receive()
+            finally:
+                self._gate.occupy()
+                self._began += time.monotonic() - began
+            coming = message.get("more_body", False)
+            return message
+
+        async def hear() -> Message:
+            nonlocal coming
+            if coming and self._holds:
+                return await hear_more()
+            message = await receive()
+            coming = message.get("more_body", False)
             return message
 
         return hear
