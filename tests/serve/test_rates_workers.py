@@ -122,12 +122,20 @@ def test_probes_and_scrapes_are_answered_however_often(workers: Running):
         assert {status for status, _, _ in asked(workers.port, path, 8, 2)} == {200}
 
 
-def test_a_refusal_is_a_problem_with_a_line_and_observe_refuses_nobody(tmp_path):
+def test_refusals_are_told_together_and_observe_refuses_nobody(tmp_path):
     with serving(tmp_path / "a", APP, HOLDFAST_RATE="1/day") as running:
+        assert [status for status, _, _ in asked(running.port, "/", 50, 1)] == [200] + [429] * 49
+        told = "requests are refused, for their senders have sent too many"
+        wait_until(lambda: running.events(told), "a line")
+        line = running.events(told)[0]
+        assert (line["policy"], line["client"]) == ("default", "127.0.0.1")
+        assert len(running.events(told)) < 10
+        assert not [line for line in running.events("request") if line["status"] == 429]
+    with serving(tmp_path / "c", APP, HOLDFAST_RATE="1/day", HOLDFAST_LOG_LEVEL="debug") as running:
         assert [status for status, _, _ in asked(running.port, "/", 2, 1)] == [200, 429]
-        wait_until(lambda: len(running.events("request")) >= 2, "lines")
+        wait_until(lambda: [line for line in running.events("request") if line["status"] == 429], "its own line")
         line = next(line for line in running.events("request") if line["status"] == 429)
-        assert (line["outcome"], line["problem"]) == ("refused", "too-many")
+        assert (line["level"], line["outcome"], line["problem"]) == ("debug", "refused", "too-many")
     with serving(tmp_path / "b", APP, "--observe", HOLDFAST_RATE="1/day") as running:
         assert {status for status, _, _ in asked(running.port, "/", 20, 1)} == {200}
         wait_until(lambda: [line for line in running.lines if line["event"].startswith("observed")], "a line")

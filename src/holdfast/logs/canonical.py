@@ -20,6 +20,10 @@ LOGGER: Final = logging.getLogger("holdfast.request")
 QUIET: Final = frozenset({"/-/live", "/-/ready", "/-/metrics"})
 """Probes and scrapes: their lines are of level debug, for they come every few seconds and say the same."""
 
+_FLOODS: Final = frozenset({"overloaded", "too-many"})
+"""Problems for which requests are refused because there are too many of them: so would be their lines. They are told
+together, by whoever refuses, and each at level debug."""
+
 _INTERNAL_ERROR: Final = 1011
 """The code with which a WebSocket is closed after an exception."""
 
@@ -121,8 +125,8 @@ def _finished(record: RequestContext, outcome: str) -> RequestFinished:
 
 
 def level_of(fact: RequestFinished) -> int:
-    """The level of a request's line: debug for a probe, error where the service failed."""
-    if fact.route in QUIET:
+    """The level of a request's line: debug for a probe or one of a flood, error where the service failed."""
+    if fact.route in QUIET or (fact.outcome == Outcome.REFUSED and fact.problem in _FLOODS):
         return logging.DEBUG
     return logging.ERROR if fact.outcome in {Outcome.FAILED, Outcome.CUT} else logging.INFO
 

@@ -5,16 +5,33 @@ kernel's queue, where nobody sees how long, and whether their clients are still 
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, NamedTuple, cast
 
 _LOG = logging.getLogger("holdfast.serve")
 _MOST_A_TURN: Final = 512
 _PAUSE_S: Final = 0.05
 _OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not listened on
+
+Address = tuple[str, int]
+
+
+class Accepted(NamedTuple):
+    """A connection that was taken."""
+
+    connection: socket.socket
+    here: Address | None
+    """Where it came to."""
+    peer: Address | None
+    read: bytes = b""
+    """What was read from it already."""
 
 
 class Acceptor:
@@ -24,7 +41,7 @@ class Acceptor:
         self,
         listener: socket.socket,
         let_in: Callable[[socket.socket], bytes | None],
-        protocol: Callable[[socket.socket, bytes], asyncio.Protocol],
+        protocol: Callable[[Accepted], asyncio.Protocol],
         room: Callable[[], bool],
     ) -> None:
         """Take connections from `listener` into protocols, as long as there is `room` for one more.
@@ -32,6 +49,8 @@ class Acceptor:
         `let_in` says what was read of one already, or None where it is turned away.
         """
         self._let_in = let_in
+        address = _address(listener.getsockname())
+        self._here = address if address is None or address[0] not in _EVERYWHERE else None
         self._listener = listener
         self._protocol = protocol
         self._room = room
@@ -49,30 +68,42 @@ class Acceptor:
         if self._listener.fileno() >= 0:
             self._loop.remove_reader(self._listener.fileno())
 
+    def take_all(self) -> "list[asyncio.Task[object]]":
+        """Take those that wait in the kernel's queue. Returns who lets them in."""
+        taken: list[asyncio.Task[object] | None] = []
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(self.connect(*self._listener.accept()))
+        return [connecting for connecting in taken if connecting is not None]
+
     def _accept(self) -> None:
         for _ in range(_MOST_A_TURN):
             if not self._room():
                 self._rest()
                 return
             try:
-                connection, _ = self._listener.accept()
+                connection, peer = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 self._failed(error)
                 return
-            self._connect(connection)
+            self.connect(connection, peer)
 
-    def _connect(self, connection: socket.socket) -> None:
+    def connect(self, connection: socket.socket, peer: object) -> "asyncio.Task[object] | None":
+        """Let a connection in that was taken. Returns who does, None where it was turned away."""
         connection.setblocking(False)
         read = self._let_in(connection)
         if read is None:
-            return
+            return None
+        here = self._here or _address(connection.getsockname())
+        accepted = Accepted(connection, here, _address(peer), read)
         connecting = self._loop.create_task(
-            self._loop.connect_accepted_socket(lambda: self._protocol(connection, read), connection)
+            self._loop.connect_accepted_socket(lambda: self._protocol(accepted), connection)
         )
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connected)
+        return connecting
 
     def _connected(self, connecting: "asyncio.Task[object]") -> None:
         self._connecting.discard(connecting)
@@ -98,3 +129,10 @@ class Acceptor:
         self._pause = None
         if self._listener.fileno() >= 0:
             self._loop.add_reader(self._listener.fileno(), self._accept)
+
+
+def _address(told: object) -> Address | None:
+    """An address as the kernel tells it, of IP; None for any other."""
+    if isinstance(told, tuple) and len(found := cast("tuple[Any, ...]", told)) >= 2:
+        return str(found[0]), int(found[1])
+    return None

@@ -5,7 +5,6 @@ cannot be served for want of capacity.
 """
 
 import asyncio
-import socket
 from typing import Any, Final, cast
 
 from uvicorn._types import ASGI3Application
@@ -20,6 +19,7 @@ from holdfast.ids import uuid7
 from holdfast.logs.canonical import QUIET
 from holdfast.parts.deadlines import give
 from holdfast.problems import Refusal
+from holdfast.serve.acceptor import Accepted
 from holdfast.serve.answers import Prepared, refused_fact
 from holdfast.serve.cycle import Cycle
 from holdfast.serve.entrance import Entrance
@@ -50,10 +50,9 @@ class Door(Reading):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        connection: socket.socket | None = None,
-        read: bytes = b"",
+        accepted: Accepted | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop, connection, read)
+        super().__init__(config, server_state, app_state, _loop, accepted)
         self.call: ASGI3Application = cast("ASGI3Application", self.app)
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
@@ -103,8 +102,8 @@ class Door(Reading):
         self.serving = cycle
         cycle.record = record = begin(cast("dict[str, Any]", cycle.scope), self.gone, self.server_state.trusted)
         gate = self.server_state.gate
-        if gate is not None and gate.suspects and self.connection is not None:
-            record.waited_s = silent_s(self.connection)
+        if gate is not None and gate.suspects and self.accepted is not None:
+            record.waited_s = silent_s(self.accepted.connection)
         if self.server_state.timeouts is not None:
             give(record, self.server_state.timeouts)
         if gate is None or record.path in QUIET:
@@ -121,7 +120,7 @@ class Door(Reading):
 
     def left(self) -> bool:
         """Whether the client has left, as the kernel knows before we do."""
-        return self.gone.gone or (self.connection is not None and client_left(self.connection))
+        return self.gone.gone or (self.accepted is not None and client_left(self.accepted.connection))
 
     def on_response_complete(self) -> None:
         """An answer is whole: serve the next of the pipeline, or wait for one."""

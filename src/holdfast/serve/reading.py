@@ -4,7 +4,6 @@ Trailers are dropped: the parser would append them to the live headers, and a tr
 """
 
 import asyncio
-import socket
 import urllib.parse
 from abc import abstractmethod
 from typing import Any, Final, cast
@@ -12,7 +11,7 @@ from typing import Any, Final, cast
 import httptools
 from uvicorn._types import HTTPScope
 from uvicorn.config import Config
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
@@ -20,6 +19,7 @@ from holdfast.asgi import Headers
 from holdfast.context import Gone
 from holdfast.decide.slowness import Arrival
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, RequestTimeout, Unforeseen, UriTooLong
+from holdfast.serve.acceptor import Accepted
 from holdfast.serve.cycle import Cycle
 from holdfast.serve.state import DoorState
 
@@ -47,12 +47,10 @@ class Reading(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
-        connection: socket.socket | None = None,
-        read: bytes = b"",
+        accepted: Accepted | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.connection: socket.socket | None = connection
-        self._read = read
+        self.accepted: Accepted | None = accepted
         self.gone: Gone = Gone()
         self.idle_since: float | None = None
         """Since when the connection waits for its next request, by the loop; None while something is going on."""
@@ -88,11 +86,16 @@ class Reading(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client has connected: its first request is to come."""
-        super().connection_made(transport)
+        accepted = self.accepted
+        if accepted is None:
+            super().connection_made(transport)
+        else:  # what uvicorn's does, without asking the kernel again for what is known
+            self.connections.add(self)
+            self.transport, self.flow, self.scheme = transport, FlowControl(transport), "http"
+            self.server, self.client = accepted.here, accepted.peer
         self._await_head()
-        if self._read:
-            read, self._read = self._read, b""
-            self.data_received(read)
+        if accepted is not None and accepted.read:
+            self.data_received(accepted.read)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless this connection was refused."""

@@ -1,14 +1,12 @@
 """One serving process: uvicorn's server, which lives through the states of `holdfast.decide.lifecycle`."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
-from functools import partial
 from typing import Final
 
 from uvicorn.config import STARTUP_FAILURE, Config
@@ -19,7 +17,7 @@ from uvicorn.server import Server as UvicornServer
 from holdfast.decide.lifecycle import Event, State, of_signal
 from holdfast.parts.drain import DrainSettings, Lifecycle
 from holdfast.serve import notify
-from holdfast.serve.acceptor import Acceptor
+from holdfast.serve.acceptor import Accepted, Acceptor
 from holdfast.serve.door import Door
 from holdfast.serve.doorman import Doorman
 from holdfast.serve.state import DoorState
@@ -154,26 +152,16 @@ class Server(UvicornServer):
 
         They were completed by the kernel, so their clients take them for accepted.
         """
-        waiting = [listener.dup() for listener in sockets]
         for acceptor in self.acceptors:
             acceptor.close()
+        connecting = [one for acceptor in self.acceptors for one in acceptor.take_all()]
         for listener in sockets:
             listener.close()
-        loop = asyncio.get_running_loop()
-        for listener in waiting:
-            listener.setblocking(False)
-            accepted: list[socket.socket] = []
-            with contextlib.suppress(OSError):
-                while True:
-                    accepted.append(listener.accept()[0])
-            listener.close()
-            for connection in accepted:
-                connection.setblocking(False)
-                with contextlib.suppress(OSError):
-                    await loop.connect_accepted_socket(partial(self._door, connection), connection)
+        if connecting:
+            await asyncio.wait(connecting)
 
-    def _door(self, connection: socket.socket, read: bytes = b"") -> Door:
-        return Door(self.config, self.server_state, self.lifespan.state, connection=connection, read=read)
+    def _door(self, accepted: Accepted) -> Door:
+        return Door(self.config, self.server_state, self.lifespan.state, accepted=accepted)
 
     def _has_room(self) -> bool:
         """Whether one more connection may be taken. Those that wait for nothing make room for it."""

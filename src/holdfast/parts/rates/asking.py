@@ -14,6 +14,7 @@ from holdfast.parts.rates.process import rates, table
 
 _LOG = logging.getLogger("holdfast.rates")
 OBSERVED: Final = Sampled(_LOG, "observed: a request would be refused, for its sender has sent too many")
+REFUSED: Final = Sampled(_LOG, "requests are refused, for their senders have sent too many")
 CHANCE: Final = random.Random()  # noqa: S311 - it spreads those who come back, and hides nothing
 
 _rate: Final = lru_cache(maxsize=256)(rate)

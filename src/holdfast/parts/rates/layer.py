@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 from holdfast.context import RequestContext, current
 from holdfast.decide.rates import Rate, Verdict, limit_field, partition, policy_field
-from holdfast.parts.rates.asking import OBSERVED, refusal, told
+from holdfast.parts.rates.asking import OBSERVED, REFUSED, refusal, told
 from holdfast.parts.rates.process import table
 from holdfast.parts.rates.settings import Rates
 from holdfast.problems import NOT_EXECUTED, Refusal
@@ -77,6 +77,7 @@ def _telling(send: Send, policy: _Policy, verdict: Verdict) -> Send:
 async def _refuse(record: RequestContext, scope: Scope, send: Send, policy: _Policy, verdict: Verdict) -> None:
     record.refused = True
     record.problem = policy.refusal.code
+    REFUSED.happened({"policy": policy.name, "client": record.client, "request": record.id})
     prefix = ""
     if scope["type"] == "websocket":
         if _DENIAL not in (scope.get("extensions") or {}):
