@@ -33,7 +33,8 @@ ROOT: Final = DOCS.parent
 
 FIELDS: Final[Mapping[str, str]] = {
     "time": "When the request had ended: RFC 3339, UTC, microseconds.",
-    "level": "`info`; `error` where the outcome is `failed` or `cut`; `debug` for probes and scrapes, and where too many were refused.",
+    "level": "`info`; `error` where the outcome is `failed` or `cut`; `debug` for probes and scrapes, and for one of a "
+    "flood that is refused.",
     "event": "`request`.",
     "request_id": "Our ID of the request, the one in its `X-Request-ID`.",
     "client_request_id": "The ID that the client sent, or null.",
