@@ -91,7 +91,7 @@ class Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch nothing yet."""
-        self.loop = loop
+        self.loop: asyncio.AbstractEventLoop = loop
         self._seen: set[Watched] = set()
         self._due = math.inf
         self._timer: asyncio.TimerHandle | None = None

@@ -70,7 +70,7 @@ class _Account:
     __slots__ = ("used",)
 
     def __init__(self) -> None:
-        self.used = 0.0
+        self.used: float = 0.0
 
 
 class Ticket:
@@ -88,11 +88,11 @@ class Ticket:
         tenant: object = None,
     ) -> None:
         """`subject` is what the caller knows it by; times are of the caller's clock, in seconds."""
-        self.subject = subject
-        self.priority = priority
-        self.arrived = arrived
-        self.deadline = deadline
-        self.tenant = tenant
+        self.subject: object = subject
+        self.priority: Priority = priority
+        self.arrived: float = arrived
+        self.deadline: float | None = deadline
+        self.tenant: object = tenant
         self.account: _Account = _NOBODY
 
 

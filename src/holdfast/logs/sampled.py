@@ -15,7 +15,7 @@ class Sampled:
 
     def __init__(self, logger: logging.Logger, words: str, level: int = logging.WARNING) -> None:
         """Tell `words` to `logger`."""
-        self.words = words
+        self.words: str = words
         self.total: int = 0
         """How often it has happened."""
         self._logger = logger

@@ -46,7 +46,7 @@ class ProfileFailed(HoldfastError):
         """Say what happened in `detail`, and in `advice` what to do."""
         super().__init__(detail)
         if advice is not None:
-            self.advice = advice  # pyright: ignore[reportAttributeAccessIssue] - the service knows better what to do
+            object.__setattr__(self, "advice", advice)  # the service knows better what to do than the class
 
 
 def profile(

@@ -127,7 +127,7 @@ class Cycle(RequestResponseCycle):
         self.task: asyncio.Task[None] | None = None
         self.entrance: Slot | None = None
         """What it holds at the gate, until its answer begins."""
-        self.receiving = False
+        self.receiving: bool = False
         """Whether the application waits for more of the body."""
         self._head = b""
         """A head that waits for its body, so that both are one write."""

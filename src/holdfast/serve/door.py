@@ -43,6 +43,9 @@ class Door(Reading):
     """One connection."""
 
     timeout_keep_alive: int
+    cycle: Cycle | None
+    idle_since: float | None
+    refused: bool
 
     def __init__(
         self,

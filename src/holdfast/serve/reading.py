@@ -6,7 +6,7 @@ Trailers are dropped: the parser would append them to the live headers, and a tr
 import asyncio
 import urllib.parse
 from abc import abstractmethod
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 import httptools
 from uvicorn._types import HTTPScope
@@ -32,6 +32,11 @@ class Reading(HttpToolsProtocol):
     """One connection, as far as what comes in on it is concerned."""
 
     server_state: DoorState
+    transport: asyncio.Transport
+    flow: FlowControl
+    scheme: Literal["http", "https"] | None
+    server: tuple[str, int | None] | None
+    client: tuple[str, int] | None
     expect_100_continue: bool
     takes_trailers: bool
     has_body: bool

@@ -26,8 +26,8 @@ class Shedding:
     ) -> None:
         """Nobody is served yet."""
         self.sees_gone: bool = sees_gone
-        self.limiter = Limiter(limits)
-        self.admission = Admission(waits)
+        self.limiter: Limiter = Limiter(limits)
+        self.admission: Admission = Admission(waits)
         self._worker = worker
         self._chance = worker.world.chance("shedding")
         self._armed = self._probes = False
@@ -132,8 +132,8 @@ class Refusing:
 
     def __init__(self, worker: Worker, limit: Limit) -> None:
         """Nobody is served yet."""
-        self.limit = limit
-        self.in_flight = 0
+        self.limit: Limit = limit
+        self.in_flight: int = 0
         self._worker = worker
 
     def arrived(self, request: Request) -> None:

@@ -29,10 +29,10 @@ class Record:
         self._ends = array("b")
         self._whose = array("i")
         self.attempts: int = 0
-        self.attempt_times = array("d")
-        self.told = array("d")
+        self.attempt_times: array[float] = array("d")
+        self.told: array[float] = array("d")
         """How long each refusal took to reach its client."""
-        self.told_at = array("d")
+        self.told_at: array[float] = array("d")
 
     # -- what happens --
 

@@ -56,11 +56,11 @@ class Request:
 
     def __init__(self, client: Client, number: int, intended: float, sent: float, gives_up: float) -> None:
         """`intended` is when the user wanted it, `sent` when this attempt left."""
-        self.client = client
-        self.number = number
-        self.intended = intended
-        self.sent = sent
-        self.gives_up = gives_up
+        self.client: Client = client
+        self.number: int = number
+        self.intended: float = intended
+        self.sent: float = sent
+        self.gives_up: float = gives_up
         self.attempt: int = 0
         self.arrived: float = sent
         self.began: float = 0.0

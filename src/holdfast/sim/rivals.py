@@ -14,7 +14,7 @@ class Fixed:
 
     def __init__(self, limit: float = 100.0) -> None:
         """`limit` at once."""
-        self.limit = limit
+        self.limit: float = limit
 
     def ended(self, now: float, took_s: float, in_flight: int, *, in_time: bool) -> None:
         """Nothing is learned."""
@@ -25,7 +25,7 @@ class SuccessAimd:
 
     def __init__(self) -> None:
         """Begin with 100."""
-        self.limit = 100.0
+        self.limit: float = 100.0
         self._seen = 0
         self._good = 0
 
@@ -47,7 +47,7 @@ class _Windowed:
     """A window of a second and ten samples, and their mean, as Netflix' concurrency-limits has it."""
 
     def __init__(self, limit: float) -> None:
-        self.limit = limit
+        self.limit: float = limit
         self._until = 1.0
         self._took: list[float] = []
         self._most = 0
@@ -67,6 +67,8 @@ class _Windowed:
 
 class Gradient2(_Windowed):
     """The gradient of a long and a short mean."""
+
+    limit: float
 
     def __init__(self, least: float = 20.0) -> None:
         """Begin with 20, which is the least, too, unless told otherwise."""
@@ -91,6 +93,8 @@ class Gradient2(_Windowed):
 
 class Vegas(_Windowed):
     """The queue, estimated from the least time ever seen, is to be short."""
+
+    limit: float
 
     def __init__(self) -> None:
         """Begin with 20."""
@@ -122,7 +126,7 @@ class LagOnly:
 
     def __init__(self) -> None:
         """Begin with 20."""
-        self.limit = 20.0
+        self.limit: float = 20.0
         self.turns: list[float] = []
         self._until = 0.05
 

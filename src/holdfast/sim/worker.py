@@ -64,7 +64,7 @@ class Worker:
         """Asks the next service: a request of ours, and what to call once it is answered."""
         self.wait_factor: float = 1.0
         self.wait_extra_s: float = 0.0
-        self.pool = Pool(service.pool)
+        self.pool: Pool = Pool(service.pool)
         self.pool.skips = self._is_over
         self.front: Front = make(self)
         self._factors = drawn(world.chance(f"{name} cpu"), service.spread)

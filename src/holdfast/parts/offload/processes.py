@@ -314,6 +314,6 @@ class Processes:
             crew.end(2 * _END_S)
 
 
-processes = Processes()
+processes: Processes = Processes()
 os.register_at_fork(after_in_child=processes.forget)
 atexit.register(processes.end)

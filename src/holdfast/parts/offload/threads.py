@@ -57,5 +57,5 @@ class Threads:
         return self._pool.line if self._pool is not None else None
 
 
-threads = Threads()
+threads: Threads = Threads()
 os.register_at_fork(after_in_child=threads.forget)
