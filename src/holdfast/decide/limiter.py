@@ -48,7 +48,7 @@ class LimiterSettings(NamedTuple):
     """How often the limit is looked at, at most."""
     turn_s: float = 0.002
     """How long a turn of the loop may take on average under load, where requests are light."""
-    turn_costs: float = 0.4
+    turn_costs: float = 0.41
     """How many times the calculation of one request a turn may take, where that is more."""
     turn_most_s: float = 0.05
     stretch: float = 2.0

@@ -1,13 +1,14 @@
 """`python -m holdfast.sim`: run the scenarios and print what came of them. Exit code 1: a criterion is not met.
 
-Names of scenarios as arguments run these alone; `--quick` runs the quick ones; `--pictures FOLDER` draws the pictures.
+Names of scenarios as arguments run these alone; `--quick` runs the quick ones; `--pictures FOLDER` draws the pictures;
+`--page FILE` puts the results of all into a page, between its marks.
 """
 
 import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from holdfast.sim.pictures import pictures
 from holdfast.sim.runs import MIDDLE, ours, steady
@@ -20,6 +21,32 @@ def speed() -> float:
     began = time.process_time()
     count = steady(MIDDLE, ours, 2, 120).record.count()
     return count / (time.process_time() - began)
+
+
+def page(path: Path) -> int:
+    """Put a table of all results into a page. Returns how many criteria were not met."""
+    lines = ["| | what | reached | criterion |", "| --- | --- | --- | --- |"]
+    missed = 0
+    for scenario in (one for one in SCENARIOS if not one.name.endswith("q")):  # the quick ones are parts of others
+        lines.append(f"| **{scenario.name}** | **{scenario.shows}** | | |")
+        for check in scenario.run():
+            missed += not check.passed
+            reached = check.shown if check.passed else f"**{check.shown}, missed**"
+            lines.append(f"| | {check.what} | {reached} | {_in_words(check.criterion)} |")
+    before, mark, rest = path.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    path.write_text("".join((before, mark, "\n".join(lines), end, after)))
+    return missed
+
+
+_BEGIN: Final = "<!-- results: begin -->\n\n"
+_END: Final = "\n\n<!-- results: end -->"
+_WORDS: Final = {">=": "at least", "<=": "at most", "<": "below", ">": "above"}
+
+
+def _in_words(criterion: str) -> str:
+    sign, _, value = criterion.partition(" ")
+    return f"{_WORDS[sign]} {value}"
 
 
 def table(scenarios: Iterable[Scenario], out: TextIO) -> int:
@@ -44,6 +71,8 @@ def main(arguments: list[str]) -> int:
         for name, text in pictures().items():
             (folder / name).write_text(text)
         return 0
+    if arguments[:1] == ["--page"]:
+        return int(page(Path(arguments[1])) > 0)
     if arguments == ["--quick"]:
         chosen = [scenario for scenario in SCENARIOS if scenario.quick]
     else:
