@@ -28,6 +28,7 @@ _QUIET_TIMES: Final = 2
 _PROBATION_S: Final = 0.25
 """So long after the limit was opened it may be opened further than what was proven, if few end meanwhile."""
 _FEW: Final = 0.2
+"""The share of the limit that ends meanwhile, below which those that hold the slots wait on purpose."""
 _SOON_S: Final = 0.125
 _LONG_S: Final = 1.0
 """What takes longer than this may wait on purpose, as a long poll does: it is no evidence of a queue before requests of

@@ -35,7 +35,7 @@ class Accepted(NamedTuple):
 
 
 class Acceptor:
-    """One listening socket. It has of asyncio's `Server` what is used of it here."""
+    """One listening socket."""
 
     def __init__(
         self,

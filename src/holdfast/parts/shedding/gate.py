@@ -151,11 +151,11 @@ class Gate:
             self._serve_next(now)
 
     def occupy(self) -> None:
-        """Take a slot for what goes on already: a message of a WebSocket that was let in."""
+        """Take a slot for what goes on already, and waits for nobody: its client has sent the next message, or more."""
         self.admission.in_flight += 1
 
     def vacate(self) -> None:
-        """Give a slot back that was taken by `occupy`."""
+        """Give a slot back while a client is waited for, until `occupy`."""
         self.admission.release()
         if self.admission.waiting:
             self._serve_next(time.monotonic())
