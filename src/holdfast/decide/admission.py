@@ -56,9 +56,9 @@ class AdmissionSettings(NamedTuple):
     """How many may wait in a queue that is pressed, as a multiple of the limit."""
     queue_most: int = 1000
     """How many may wait in one that is not."""
-    wait_s: float = 0.1
+    wait_s: float = 0.08
     """How long one may wait in a queue that is not pressed."""
-    wait_critical_s: float = 0.1
+    wait_critical_s: float = 0.08
     """How long one of the first class may wait."""
     pressed_wait_s: float = 0.02
     """How long one may wait in a queue that is pressed."""
