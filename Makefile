@@ -44,6 +44,12 @@ bench-exports: .venv/bench.done ## measure what exports cost, beside what people
 bench-overload: .venv/bench.done ## measure what happens past capacity, beside what people use today
 	$(BIN)/python bench/overload.py
 
+prove: .venv/test.done build/twin/installed ## break the depot on purpose, and its twin, and say what held
+	$(BIN)/python bench/prove.py
+
+mutants: .venv/test.done ## plant small faults into the depot, one each, and see whether `holdfast prove` finds them
+	$(BIN)/python bench/mutants.py
+
 docs: .venv/test.done ## write the generated tables into the documentation
 	$(BIN)/python docs/tables.py
 
@@ -79,10 +85,15 @@ clean: ## remove .venv and what tests left
 	@$(UV) --require-hashes -r requirements/bench.txt
 	@touch $@
 
+build/twin/installed: .venv/bin/uv requirements/twin.txt
+	@test -x build/twin/bin/python || $(PYTHON) -m venv build/twin
+	@$(BIN)/uv pip install --quiet --python build/twin/bin/python --require-hashes -r requirements/twin.txt
+	@touch $@
+
 build/peers/installed: tests/peers/node/package.json tests/peers/node/package-lock.json
 	@mkdir -p build/peers
 	@cp $^ build/peers
 	@cd build/peers && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help run test test-long test-peers check bench bench-uploads bench-exports bench-overload sim docs pictures setup lock clean
+.PHONY: help run test test-long test-peers check bench bench-uploads bench-exports bench-overload sim prove mutants docs pictures setup lock clean

@@ -6,13 +6,14 @@
     python bench/overload.py --again FILE         nothing anew: show what an earlier run kept with --json FILE
     python bench/overload.py --only uvicorn,granian --parts levels --kinds anew --levels 2,10
 
-Each server has one worker on one core; a generator of our own has another (bench/overload/generator.py). It is an open
-loop: requests come at moments of a Poisson process that a seed fixes beforehand, and each is measured from its moment
-on, whatever made it wait. A run whose generator was late by more than 5 ms (p99) is void. Each client gives up after a
-second. Goodput is right answers within that second. Clients are of three kinds: a pool of kept connections, where a
-request waits for a free one, and late answers are waited for, so that a connection never has two requests; a new
-connection for each request, closed by the client when it has its answer or has given up; and kept connections without
-a bound, of which one is closed when its request has timed out, and the next connects anew.
+Each server has one worker on one core; a generator of our own has another (`holdfast.prove.load`). It is an open loop:
+requests come at moments of a Poisson process that a seed fixes beforehand, and each is measured from its moment on,
+whatever made it wait. A run whose generator was late by more than 5 ms (p99), or did not run for a hundredth of the
+time, is void. Each client gives up after a second. Goodput is right answers within that second. Clients are of three
+kinds: a pool of kept connections, where a request waits for a free one, and late answers are waited for, so that a
+connection never has two requests; a new connection for each request, closed by the client when it has its answer or has
+given up; and kept connections without a bound, of which one is closed when its request has timed out, and the next
+connects anew.
 
 Each level is a server of its own, started anew: 1.5 s at half its capacity and 1 s at the level, which do not count,
 then what is counted. Capacity is found before and after in a closed loop. One of ten requests is of the highest class.
@@ -46,7 +47,6 @@ import tables  # noqa: E402
 import verdicts  # noqa: E402
 from capacity import CLIENTS  # noqa: E402
 from contenders import Contender, ours, wanted  # noqa: E402
-from outcomes import middle  # noqa: E402
 from runs import (  # noqa: E402
     HANDLERS,
     KIND_NAMES,
@@ -58,6 +58,7 @@ from runs import (  # noqa: E402
     Run,
     Stepped,
     levels,
+    middle,
     refusing,
     stepped,
     tell,

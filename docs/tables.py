@@ -26,6 +26,7 @@ from holdfast.errors import HoldfastError
 from holdfast.logs.canonical import RequestLine
 from holdfast.parts.metrics import FAMILIES
 from holdfast.promises import CATALOGUE, Promise
+from holdfast.prove.scenarios import ALL
 from holdfast.settings import declared, refreshed
 
 DOCS: Final = Path(__file__).parent
@@ -179,6 +180,24 @@ def _promise(promise: Promise, folder: str) -> tuple[str, str, str]:
     return name, promise.sentence, ", ".join(f"`{module}`" for module in promise.kept_by) or "to come"
 
 
+# -- scenarios --
+
+
+def scenario_table() -> str:
+    """List the scenarios of `holdfast prove`, each with the promise that it proves."""
+    rows = [
+        (
+            f"[{each.name}](scenarios/{each.name}.md)",
+            each.promise + (f", {each.part}" if each.part else ""),
+            ", ".join(f"`{need}`" for need in each.needs) or "-",
+            "yes" if each.quick else "",
+            each.title,
+        )
+        for each in ALL
+    ]
+    return table(("scenario", "promise", "needs", "quick", "what it does"), rows)
+
+
 # -- pages --
 
 
@@ -204,6 +223,7 @@ def pages() -> dict[Path, str]:
         DOCS / "errors.md": [_between("tree", error_tree()), _between("errors", error_table())],
         DOCS / "logs.md": [_between("fields", field_table()), _between("outcomes", outcome_table())],
         DOCS / "metrics.md": [_between("metrics", metric_table())],
+        DOCS / "prove.md": [_between("scenarios", scenario_table())],
         DOCS / "run.md": [_between("states", state_table())],
         DOCS / "settings.md": [lambda page: refreshed(page, declared("holdfast"))],
     }

@@ -24,7 +24,7 @@ WORDS = {"promises", "errors", "events", "asgi", "ids"}
 VERBS = {"serve", "profile", "check", "prove", "sim", "console", "cli", "testing", "contrib"}
 # What is not in the standard library, and the one file (or folder) of Holdfast that may import it.
 OPTIONAL = {
-    "click": {"cli"},
+    "click": {"cli", "prove.proxy.command"},
     "uvicorn": {"serve"},
     "httptools": {"serve"},
     "uvloop": {"serve"},
@@ -37,7 +37,7 @@ OPTIONAL = {
     "prometheus_client": {"parts.metrics.exposition"},
     "multipart": {"parts.uploads.form"},
     "apsw": {"stores.sqlite_thread"},
-    "asyncpg": {"stores.postgres"},
+    "asyncpg": {"stores.postgres", "prove.counters"},
     "botocore": {"stores.s3_client"},
     "sqlalchemy": {"parts.exports.sources.alchemy"},
     "pyarrow": {"parts.exports.sources.arrow", "parts.exports.formats.parquet"},
@@ -45,6 +45,11 @@ OPTIONAL = {
     "anyio": {"parts.offload.sync"},
     "httpx2": {"contrib.httpx2"},
     "pyinstrument": {"profile.session"},
+    "h11": {"prove"},
+    "schemathesis": {"prove.generating"},
+    "requests": {"prove.generating"},  # what schemathesis asks with
+    "hypothesis": {"prove.generating"},  # what it generates with
+    "pytest": {"testing"},
 }
 EVERYWHERE = {"msgspec"}
 PROTOCOLS = {"stores", "stores.blobs", "stores.ledger", "stores.rows"}
@@ -121,6 +126,12 @@ def test_a_part_imports_no_part_and_no_verb(module):
     others = {name for name in inside(MODULES[module]) if not f"{name}.".startswith(f"{own}.")}
     forbidden = {name for name in others if top(name) in {"parts", "stores", *ASSEMBLY, *VERBS} and name != "parts"}
     assert forbidden - PROTOCOLS == set()
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if top(name) == "prove"))
+def test_a_proof_imports_no_part(module):
+    """A verdict rests on what was seen from outside."""
+    assert {top(name) for name in inside(MODULES[module])}.isdisjoint({"parts", "stores", "serve", *ASSEMBLY})
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if top(name) == "stores"))

@@ -1,34 +1,19 @@
-"""How much a server can do: the most right answers in time, a second, from clients that each wait for their answer."""
+"""How much a server can do, of what is asked here."""
 
-from typing import Final, NamedTuple
+import asyncio
+from typing import Final
 
-from generator import Job
-from outcomes import tally
-from serving import Server, generated
+from asked import plain
+from serving import CORES, Server
+
+from holdfast.decide.goodput import Capacity
+from holdfast.prove.load import Job, measured_capacity
 
 CLIENTS: Final = {"/ten": (4, 8, 16), "/five": (6, 10, 16), "/pool": (20, 24, 32), "/small": (16,)}
 """How many are tried: enough to keep it busy, few enough that nobody is refused."""
-SETTLE_S: Final = 0.5
-
-
-class Capacity(NamedTuple):
-    """What was found."""
-
-    rate: float
-    """Right answers in time, a second."""
-    serve_s: float
-    """CPU time of one."""
-    clients: int
-    """With so many."""
 
 
 def capacity(server: Server, path: str, kind: str, seconds: float, clients: tuple[int, ...] = ()) -> Capacity:
     """Try each number of clients; the best counts."""
-    return max(_tried(server, path, kind, seconds, count) for count in clients or CLIENTS[path])
-
-
-def _tried(server: Server, path: str, kind: str, seconds: float, clients: int) -> Capacity:
-    end = SETTLE_S + seconds
-    job = Job(server.port, path, "new" if kind == "new" else "kept", closed=clients, closed_s=end, pids=server.pids())
-    found = tally(generated(job), SETTLE_S, end)
-    return Capacity(found.goodput, found.cpu_s / max(1, found.good), clients)
+    job = Job(server.port, [plain(path)], kind=kind, closed=1, pids=server.pids(), servers_core=CORES.server)
+    return asyncio.run(measured_capacity(job, seconds, clients or CLIENTS[path]))

@@ -20,14 +20,14 @@ def plain(value: Any) -> Any:
 
 
 def again(kind: type[Made], value: Any) -> Made:
-    """What `plain` was made of, by the types of its fields; further names are left out."""
+    """What `plain` was made of, by the types of its fields; further names are left out, absent ones have defaults."""
     return typing.cast("Made", _again(kind, value))
 
 
 def _again(kind: Any, value: Any) -> Any:
     if hasattr(kind, "_fields"):
         fields = typing.get_type_hints(kind)
-        return kind(**{name: _again(fields[name], value[name]) for name in fields})
+        return kind(**{name: _again(fields[name], value[name]) for name in fields if name in value})
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in {types.UnionType, typing.Union}:
         return None if value is None else _again(inner[0], value)

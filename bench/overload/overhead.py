@@ -8,7 +8,7 @@ import sys
 from typing import Final, NamedTuple
 
 import request_cost
-from outcomes import middle
+from runs import middle
 from serving import CORES
 
 PLAIN: Final = request_cost.BARE

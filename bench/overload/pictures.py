@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from drawing import Axis, Curve, picture
-from outcomes import middle
-from runs import HANDLERS, KIND_NAMES, Run, Stepped
+from runs import HANDLERS, KIND_NAMES, Run, Stepped, middle
 from tables import Group, chosen
 
 SHOWN_PATH: Final = "/five"
@@ -54,7 +53,7 @@ def step(steps: Sequence[Stepped]) -> str:
         Curve(one.contender.name, [(second.at + 0.5, second.good / one.capacity) for second in one.second[:-1]])
         for one in first.values()
     ]
-    last = shown.second[-1].at
+    last = int(shown.second[-1].at)
     across = Axis("seconds", 0, last, range(0, last + 1, 5))
     up = Axis("goodput over capacity", 0.0, 1.2, (0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2))
     title = f"Goodput by the second: load of 0.5, {shown.level:g} and 0.5 times the capacity"

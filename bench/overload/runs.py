@@ -1,14 +1,18 @@
 """Runs at a multiple of capacity, steps, and what a refusal costs."""
 
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from capacity import Capacity, capacity
+from asked import job
+from capacity import capacity
 from contenders import Contender
-from generator import KINDS, Job
-from outcomes import Record, Second, Step, Tally, bound, middle, seconds, step, tally
 from serving import Server, generated, serving
+
+from holdfast.decide.goodput import Capacity, Step, bound, step
+from holdfast.decide.latencies import Result, Tally, Window, tally, windows
+from holdfast.prove.load import KINDS
 
 HANDLERS: Final = {
     "/ten": "10 ms CPU, 20 ms waiting",
@@ -53,7 +57,7 @@ class Run(NamedTuple):
     offered: float
     """Requests a second that came."""
     tally: Tally
-    second: Sequence[Second]
+    second: Sequence[Window]
     late_p99_s: float
     void: bool
     refuse_s: float | None
@@ -100,7 +104,7 @@ class Stepped(NamedTuple):
     seed: int
     level: float
     step: Step
-    second: Sequence[Second]
+    second: Sequence[Window]
     capacity: float
     rise: float
     fall: float
@@ -147,9 +151,8 @@ def measured_capacity(place: Place, contender: Contender, path: str, kind: str, 
 
 def _loaded(
     place: Place, server: Server, path: str, kind: str, seed: int, phases: Sequence[tuple[float, float]]
-) -> Record:
-    job = Job(server.port, path, kind, list(phases), seed, pool=place.pool, pids=server.pids())
-    return generated(job)
+) -> Result:
+    return generated(job(server.port, path, kind, phases, seed=seed, pool=place.pool, pids=server.pids()))
 
 
 def levels(
@@ -164,7 +167,7 @@ def levels(
 ) -> list[Run]:
     """All levels for one seed; each has a server of its own, for what one level leaves behind is not the next one's."""
     before = measured_capacity(place, contender, path, kind, clients)
-    found: list[tuple[float, Record]] = []
+    found: list[tuple[float, Result]] = []
     for level in wanted:
         for _ in range(TRIES):
             run = _one_level(place, contender, path, kind, seed, level * before.rate, before.rate / 2)
@@ -184,7 +187,7 @@ def levels(
             after=after,
             offered=(window := _window(place, run)).asked / window.seconds,
             tally=window,
-            second=seconds(run),
+            second=windows(run),
             late_p99_s=run.late_p99,
             void=run.void,
             refuse_s=refuse_s if window.refused else None,
@@ -193,24 +196,24 @@ def levels(
     ]
 
 
-def _one_level(place: Place, contender: Contender, path: str, kind: str, seed: int, rate: float, warm: float) -> Record:
+def _one_level(place: Place, contender: Contender, path: str, kind: str, seed: int, rate: float, warm: float) -> Result:
     phases = [(WARM_S, warm), (SETTLE_S + place.length.level, rate)]
     with serving(contender.command, environment(contender, place.turns)) as server:
         return _loaded(place, server, path, kind, seed, phases)
 
 
-def _window(place: Place, run: Record) -> Tally:
+def _window(place: Place, run: Result) -> Tally:
     begin = WARM_S + SETTLE_S
     return tally(run, begin, begin + place.length.level)
 
 
-def _said(window: Tally, run: Record) -> str:
-    void = f"; VOID: the generator was {run.late_p99 * 1000:.1f} ms late" if run.void else ""
-    lost = window.timed_out + window.reset + window.unreachable + window.wrong
+def _said(window: Tally, run: Result) -> str:
+    late = f"{run.late_p99 * 1000:.1f} ms late, and away for {run.stalled:.1%} of the time"
+    void = f"; VOID: the generator was {late}" if run.void else ""
     return (
         f"{window.goodput:,.1f} good/s of {window.asked / window.seconds:,.1f}; "
         f"p99 {window.admitted_s[1] * 1000:,.0f} ms; "
-        f"{window.refused:,} refused, p99 {window.refusal_s[1] * 1000:,.0f} ms; {lost:,} lost; "
+        f"{window.refused:,} refused, p99 {window.refusal_s[1] * 1000:,.0f} ms; {window.lost:,} lost; "
         f"critical {window.critical_share:.1%}; {window.memory / 1e6:,.0f} MB; core taken {window.taken:.0%}{void}"
     )
 
@@ -230,7 +233,7 @@ def stepped(place: Place, contender: Contender, path: str, kind: str, seed: int,
     rise, fall = before, before + during
     found = step(run, rise, fall, rate)
     tell(f"  {found}{'; VOID' if run.void else ''}")
-    return Stepped(contender, path, kind, seed, level, found, seconds(run), rate, rise, fall, run.void)
+    return Stepped(contender, path, kind, seed, level, found, windows(run), rate, rise, fall, run.void)
 
 
 # -- what a refusal costs --
@@ -258,6 +261,11 @@ def refusing(place: Place, contender: Contender, kind: str) -> Refusing | None:
         return None
     tell(f"  {middle(costs) * 1e6:.1f} µs each, of {refused:,}")
     return Refusing(contender, kind, middle(costs), refused)
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median; 0 without any."""
+    return statistics.median(values) if values else 0.0
 
 
 def spread(values: Sequence[float], form: str) -> str:

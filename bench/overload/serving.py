@@ -1,8 +1,7 @@
 """Servers, each on the core that is theirs, and the generator on the other one."""
 
+import asyncio
 import contextlib
-import dataclasses
-import json
 import os
 import resource
 import signal
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import IO, Final, NamedTuple
 
 import app
-from generator import Job
-from outcomes import Record, record
 from request_cost import Cores, _cores, _free_port, _tree, _wait_until_it_answers
+
+from holdfast.decide.latencies import Result
+from holdfast.prove.load import Job, offered
 
 HERE: Final = Path(__file__).parent
 STOP_S: Final = 10.0
@@ -108,29 +108,6 @@ def _stopped(process: subprocess.Popen[bytes]) -> None:
                 os.kill(pid, signal.SIGKILL)
 
 
-def generated(job: Job) -> Record:
-    """Run a generator."""
-    return heard(started(job))
-
-
-def started(job: Job) -> subprocess.Popen[str]:
-    """A generator that is under way, on the client's core, as all that is started here without a word."""
-    command = [sys.executable, str(HERE / "generator.py")]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps({**dataclasses.asdict(job), "core": CORES.server}))
-    process.stdin.close()
-    process.stdin = None
-    return process
-
-
-def heard(process: subprocess.Popen[str]) -> Record:
-    """What it found."""
-    try:
-        text, _ = process.communicate()
-    except BaseException:
-        process.kill()
-        raise
-    if process.returncode:
-        sys.exit("the generator failed")
-    return record(json.loads(text))
+def generated(job: Job) -> Result:
+    """Run a generator, on the client's core, as all that is started here without a word."""
+    return asyncio.run(offered(job))

@@ -1,5 +1,6 @@
 """Thousands of connections that say nothing, or half of a head, and what ordinary clients notice of them."""
 
+import asyncio
 import select
 import socket
 import time
@@ -7,11 +8,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from asked import job
 from contenders import PLAIN, Contender
-from generator import Job
-from outcomes import Tally, quantile, tally
 from runs import Place, environment, tell
-from serving import Server, heard, serving, started
+from serving import Server, serving
+
+from holdfast.decide.latencies import Tally, quantile, tally
+from holdfast.prove.load import offered
 
 ASKED: Final = b"GET /small?n=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 HALF: Final = b"GET /small?n=1 HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "
@@ -131,14 +134,14 @@ def measured(place: Place, contender: Contender, count: int, watch_s: float, *, 
     tell(f"{count:,} {'half-sent heads' if half else 'idle connections'}: {contender.name}")
     patient_one = patient(contender)
     with serving(patient_one.command, environment(patient_one, place.turns)) as server, crowd(server.port) as many:
-        before = _ordinary(server, many)
+        before = asyncio.run(_ordinary(server, many))
         memory = server.memory()
         opened = many.fill(count, half=half)
         many.watch(0.5)
         grown = server.memory() - memory
         there = max(1, len(many))
         began = time.monotonic()
-        meanwhile = _ordinary(server, many)
+        meanwhile = asyncio.run(_ordinary(server, many))
         if half:
             many.watch(watch_s - (time.monotonic() - began))
         found = Silent(
@@ -166,11 +169,8 @@ def _lived(lived: list[float], opened: int) -> tuple[float, float]:
     return quantile(lived, 0.5 * opened / len(lived)), max(lived) if len(lived) == opened else 0.0
 
 
-def _ordinary(server: Server, many: Crowd) -> Tally:
+async def _ordinary(server: Server, many: Crowd) -> Tally:
     """Ordinary clients for some seconds, while the crowd is watched."""
-    job = Job(server.port, "/small", "new", [(ORDINARY_S, ORDINARY_RATE)], pids=server.pids())
-    process = started(job)
-    end = time.monotonic() + ORDINARY_S
-    while len(many) and time.monotonic() < end:
-        many.watch(end - time.monotonic())
-    return tally(heard(process), 0.0, ORDINARY_S)
+    asked = job(server.port, "/small", "new", [(ORDINARY_S, ORDINARY_RATE)], pids=server.pids())
+    found, _ = await asyncio.gather(offered(asked), asyncio.to_thread(many.watch, ORDINARY_S))
+    return tally(found, 0.0, ORDINARY_S)

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from outcomes import middle
-from runs import HANDLERS, KIND_NAMES, Refusing, Run, Stepped, spread
+from runs import HANDLERS, KIND_NAMES, Refusing, Run, Stepped, middle, spread
 from silent import Silent
 
 Group = dict[str, dict[float, list[Run]]]

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from outcomes import middle
 from overhead import Overhead
-from runs import HANDLERS, KIND_NAMES, Refusing, Run, Stepped, spread
+from runs import HANDLERS, KIND_NAMES, Refusing, Run, Stepped, middle, spread
 from silent import Silent
 from tables import chosen, valid
 

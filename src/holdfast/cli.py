@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, Final, ParamSpec
 
 import click
 
@@ -14,6 +14,7 @@ from holdfast.errors import ExtraMissing, HoldfastError
 
 P = ParamSpec("P")
 
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _WITH_SETTINGS = (
     "holdfast.context",
     "holdfast.leaks",
@@ -62,6 +63,8 @@ def main() -> None:
       holdfast run shop.main:app          serve an ASGI application, unchanged
       holdfast settings                   every setting, with its value and where it comes from
       holdfast profile --seconds 10       where the time of a running service goes, by route and by line
+      holdfast prove shop.main:app        break it on purpose, and say which promises it kept
+      holdfast proxy --to db:5432         a bad network in front of a service, changed while it runs
       holdfast logs find ID app.log       everything that happened under one request ID
       holdfast logs review app.log        what should not be in a log, and where it came from
     """
@@ -156,6 +159,63 @@ def profile(seconds: float, pid: int | None, worker: int | None, html: str | Non
     return command.profile(
         seconds, pid=pid, worker=worker, html=Path(html) if html else None, json=Path(as_json) if as_json else None
     )
+
+
+@main.command()
+@click.argument("app", metavar="[MODULE:APP]", required=False, default="")
+@click.option("--serve", default="", help='Start it with this command instead: "uvicorn shop:app --port {port}".')
+@click.option("--plan", is_flag=True, help="Break nothing: say what would be done, and what could not be found.")
+@click.option("--quick", is_flag=True, help="The quick scenarios only, in about half a minute.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this scenario, or this promise; may be repeated.")
+@click.option("--require", multiple=True, metavar="PROMISE", help="Exit with 3 if this one is not proven.")
+@click.option("--seed", type=int, help="Repeat what chance decided. [another one each time]")
+@click.option("--repeats", type=click.IntRange(0, 20), default=2, help="How often what is broken is tried again. [2]")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), help="[pyproject.toml]")
+@click.option("--json", type=_FILE, help="Write the verdicts, and what was seen, to this file.")
+@click.option("--junit", type=_FILE, help="Write a JUnit report to this file.")
+@click.option("--html", type=_FILE, help="Write a page with pictures to this file.")
+@click.option("--github", is_flag=True, help="Print annotations as GitHub Actions reads them.")
+@click.option("--baseline", type=_FILE, metavar="FILE", help="Show what changed since a file of --json.")
+@click.option("--again", type=_FILE, metavar="FILE", help="Run nothing: judge what a file of --json has seen.")
+@click.option("--list", "listed", is_flag=True, help="List the scenarios.")
+@click.option("--clean", is_flag=True, help="End and remove what an earlier run left behind.")
+@_explains
+def prove(*, listed: bool, clean: bool, **asked: Any) -> int:
+    """Start a backend, break it on purpose, and say which promises it kept.
+
+    \b
+      holdfast prove shop.main:app                            served by `holdfast run`
+      holdfast prove --serve "uvicorn shop.main:app --port {port}"   any command, in any language
+      holdfast prove shop.main:app --plan                     what it would do, and what it could not find
+      holdfast prove shop.main:app --only graceful            one promise, or one scenario
+      holdfast prove shop.main:app --html proof.html          a page to show around
+
+    It starts the backend itself, several times, each with nothing in it; what it wants in its environment is said in
+    [tool.holdfast.prove] of pyproject.toml. Everything that was started is gone when it ends.
+
+    Each promise ends as kept, broken, or not proven. Exit code: 0 nothing is broken, 1 something is, 2 it could not
+    run, 3 a promise that --require names is not proven.
+    """
+    try:
+        from holdfast.prove import command  # noqa: PLC0415 - a command loads what it needs
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"Proving needs {error.name}: pip install 'holdfast[prove]'.") from error
+    if listed:
+        click.echo(command.listing())
+        return 0
+    return command.clean() if clean else command.prove(command.Asked(**asked))
+
+
+@main.command(add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+@_explains
+def proxy(context: click.Context, arguments: tuple[str, ...]) -> int:
+    """Put a bad network in front of a service: slow, cut, half open."""
+    from holdfast.prove.proxy import command  # noqa: PLC0415 - a command loads what it needs, this one its options too
+
+    with command.proxy.make_context(context.info_name, list(arguments), context.parent) as inner:
+        return command.proxy.invoke(inner)
 
 
 @main.group()

@@ -1,0 +1,165 @@
+"""Does the judge find what is broken? Small faults in the depot and its parts, one each, and `holdfast prove` on each.
+
+    python bench/mutants.py                       all of them, each with the scenarios of its promise: about an hour
+    python bench/mutants.py --only durable        those of one promise, or one by its name
+    python bench/mutants.py --unmutated 20        the depot as it is, so often: nothing may be broken
+    python bench/mutants.py --write               also the table of docs/prove.md
+
+The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy of
+the sources; the backend runs from the copy, and the judge from here. A fault is found if the promise that it breaks is
+broken, and by nothing else.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+ROOT: Final = Path(__file__).parent.parent
+FAULTS: Final = Path(__file__).with_suffix("")
+PAGE: Final = ROOT / "docs" / "prove.md"
+CONFIG: Final = ROOT / "depot" / "pyproject.toml"
+SERVE: Final = f"{sys.executable} -m holdfast run depot.app:app --host 127.0.0.1 --port {{port}}"
+BEGIN: Final = "<!-- mutants: begin -->"
+END: Final = "<!-- mutants: end -->"
+
+
+class Mutant(NamedTuple):
+    """A fault."""
+
+    name: str
+    promise: str
+    places: tuple[tuple[str, str, str], ...]
+    """File, the text that is there, and what stands there instead."""
+    seen: str
+
+
+class Verdict(NamedTuple):
+    """What was said of it."""
+
+    mutant: Mutant
+    verdict: str
+    why: str
+    took_s: float
+
+    @property
+    def found(self) -> bool:
+        """Whether the judge has found it."""
+        return self.verdict == "broken"
+
+
+def mutants() -> Iterator[Mutant]:
+    """All faults, by promise."""
+    for path in sorted(FAULTS.glob("*.toml")):
+        for one in tomllib.loads(path.read_text())["mutant"]:
+            places = (
+                (one["file"], one["old"], one["new"]),
+                *((a["file"], a["old"], a["new"]) for a in one.get("also", ())),
+            )
+            yield Mutant(one["name"], one["promise"], places, one["seen"])
+
+
+def planted(mutant: Mutant, folder: Path) -> None:
+    """The sources in a folder, with the fault."""
+    for name in ("src", "depot/src"):
+        shutil.copytree(ROOT / name, folder / name)
+    for file, old, new in mutant.places:
+        path = folder / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise SystemExit(f"{mutant.name}: {file} has what is to be replaced {text.count(old)} times")
+        path.write_text(text.replace(old, new))
+
+
+def judged(mutant: Mutant, seed: int) -> Verdict:
+    """Plant the fault, and ask."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutant-") as made:
+        folder = Path(made)
+        planted(mutant, folder)
+        found = proved(folder, ["--only", mutant.promise, "--repeats", "0", "--seed", str(seed)])
+    promise = found.get(mutant.promise, {"verdict": "no verdict", "why": str(found.get("failure", ""))})
+    return Verdict(mutant, promise["verdict"], promise["why"], time.monotonic() - began)
+
+
+def proved(sources: Path, arguments: Sequence[str]) -> dict[str, Any]:
+    """What `holdfast prove` says of each promise of a depot that runs from `sources`."""
+    path = f"{sources / 'src'}{os.pathsep}{sources / 'depot' / 'src'}"
+    with tempfile.TemporaryDirectory(prefix="proof-") as made:
+        file = Path(made) / "proof.json"
+        command = [sys.executable, "-m", "holdfast", "prove", "--serve", f"env PYTHONPATH={path} {SERVE}"]
+        command += ["--config", str(CONFIG), "--json", str(file), *arguments]
+        ran = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
+        if not file.exists():
+            return {"failure": (ran.stderr or ran.stdout).strip().splitlines()[-1:]}
+        return json.loads(file.read_text())["promises"]
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """How many of each promise's faults were found, and those that were not."""
+    lines = ["| promise | faults | found |", "|---|---|---|"]
+    for promise in dict.fromkeys(one.mutant.promise for one in verdicts):
+        mine = [one for one in verdicts if one.mutant.promise == promise]
+        lines.append(f"| {promise} | {len(mine)} | {sum(one.found for one in mine)} |")
+    found = sum(one.found for one in verdicts)
+    lines += [f"| **all** | **{len(verdicts)}** | **{found}** ({found / len(verdicts):.0%}) |", ""]
+    if missed := [one for one in verdicts if not one.found]:
+        lines += ["Not found:", ""]
+        lines += [f"- `{one.mutant.name}` ({one.mutant.promise}): {one.mutant.seen}" for one in missed]
+    return "\n".join([*lines, ""])
+
+
+def unmutated(times: int) -> bool:
+    """The depot as it is, whole; whether nothing was broken."""
+    well = True
+    for number in range(1, times + 1):
+        began = time.monotonic()
+        promises = proved(ROOT, [])
+        verdicts = {name: one["verdict"] for name, one in promises.items()} if "failure" not in promises else promises
+        kept = [name for name, verdict in verdicts.items() if verdict == "kept"]
+        broken = {name: promises[name]["why"] for name, verdict in verdicts.items() if verdict == "broken"}
+        well = well and bool(kept) and not broken
+        print(
+            f"[{number} of {times}] {time.monotonic() - began:.0f} s, kept: {', '.join(kept)}; broken: {broken or 'none'}"
+        )
+    return well
+
+
+def main() -> None:
+    """Do it."""
+    parser = argparse.ArgumentParser(description="Does the judge find what is broken?")
+    parser.add_argument("--only", action="append", default=[], help="a promise or the name of a fault; may be repeated")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--unmutated", type=int, default=0, metavar="TIMES")
+    parser.add_argument("--write", action="store_true", help="also write the table of docs/prove.md")
+    options = parser.parse_args()
+    if options.unmutated:
+        sys.exit(not unmutated(options.unmutated))
+    chosen = [one for one in mutants() if not options.only or {one.name, one.promise} & set(options.only)]
+    verdicts: list[Verdict] = []
+    for number, mutant in enumerate(chosen, 1):
+        verdicts.append(judged(mutant, options.seed))
+        one = verdicts[-1]
+        mark = "found " if one.found else "MISSED"
+        print(
+            f"[{number} of {len(chosen)}] {one.took_s:4.0f} s {mark} {mutant.promise}: {mutant.name}: {one.verdict}: {one.why[:150]}",
+            flush=True,
+        )
+    print(f"\n{table(verdicts)}")
+    if options.write:
+        text = PAGE.read_text()
+        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+        PAGE.write_text(f"{before}{BEGIN}\n\n{table(verdicts)}\n{END}{after}")
+    sys.exit(sum(one.found for one in verdicts) < 0.95 * len(verdicts))
+
+
+if __name__ == "__main__":
+    main()

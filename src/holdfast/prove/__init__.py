@@ -1,0 +1,1 @@
+"""`holdfast prove`: break a backend on purpose, and say honestly what held."""

@@ -1,0 +1,380 @@
+"""Isolated: a neighbour that is slow, gone or silent slows nothing else, and is used again once it is well."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.canary import fair, watched_machine
+from holdfast.prove.charts import Chart, Series
+from holdfast.prove.config import Template
+from holdfast.prove.http import Answer
+from holdfast.prove.leaving import calls
+from holdfast.prove.meanwhile import Pace, paced
+from holdfast.prove.neighbours import Neighbour
+from holdfast.prove.proxy import Cut, Fault, HalfOpen, Latency, Refuse, Reset
+from holdfast.prove.running import App
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.sending import table
+from holdfast.prove.stage import Stage, Target, send
+
+_FAULTS: Final[tuple[tuple[str, Fault], ...]] = (
+    ("answered 2 s late", Latency(ms=2_000, direction="down")),
+    ("cut each connection", Cut()),
+    ("refused connections", Refuse()),
+    ("reset each connection", Reset()),
+    ("took connections and said nothing", HalfOpen()),
+)
+_RATE: Final = 30.0
+_BOUND_S: Final = 10.0
+_LATE_S: Final = 8.0
+"""What has not been answered by then hangs."""
+_BACK_S: Final = 8.0
+_LOOK_S: Final = 0.3
+_GLANCE_S: Final = 0.05
+_QUIET_S: Final = 0.4
+_READS: Final = 8
+_AT_ONCE: Final = 2
+_ROWS: Final = 50
+_LEFT_MOST: Final = 20
+_TIMES: Final = 10.0
+_FELT_MS: Final = 250.0
+_FAILED_MOST: Final = 0.1
+_BLATANT: Final = 8.0
+"""So many times as long as is borne usually: no busy machine explains that."""
+_MEND: Final = (
+    "Give each call a deadline, bound how many wait for one neighbour at the same time, and let what does not need it "
+    "go on: a circuit breaker or a pool of its own for each."
+)
+
+
+class Needing(msgspec.Struct, frozen=True):
+    """A request that may need the neighbour, while something is wrong with it."""
+
+    what: str
+    status: int
+    took_s: float
+    error: str = ""
+
+
+class Wrong(msgspec.Struct, frozen=True):
+    """What happened while something was wrong."""
+
+    fault: str
+    acted: bool
+    """Whether the neighbour was called meanwhile, so that it was felt."""
+    reads: Pace
+    needing: tuple[Needing, ...] = ()
+
+
+class OneNeighbour(msgspec.Struct, frozen=True):
+    """What became of requests while one neighbour was ill, and after that."""
+
+    name: str
+    needed: bool
+    """Whether every read talks to it."""
+    used: bool
+    """Whether anything was seen to talk to it before."""
+    before: Pace
+    wrong: tuple[Wrong, ...] = ()
+    back_s: float | None = None
+    """After it was well, until it was used and the request answered well; none: not as long as was looked."""
+    reads_back: bool = True
+    """Whether reads were answered well again."""
+    left: int = 0
+    """Connections to it at the end, beyond those before."""
+
+
+class Dependency(Facts, frozen=True):
+    """What became of requests while each neighbour was ill."""
+
+    neighbours: tuple[OneNeighbour, ...] = ()
+    alive: bool = True
+
+
+async def gather(stage: Stage) -> Dependency:
+    """Make each neighbour ill in several ways, and well again."""
+    async with stage.app() as app, watched_machine(app.pid) as machine:
+        _, first = await send(app, stage.target.read)
+        late: list[float] = []
+        found = [await _one(app, stage, each, late) for each in app.neighbours.values()]
+        alive = app.alive
+    felt = [f"{one.name} {wrong.fault}" for one in found for wrong in one.wrong if wrong.acted]
+    facts = Dependency(
+        well=f"{stage.target.read.shown} said {first.status}" if first.good else "",
+        fault=f"it was felt that {', '.join(felt)}" if felt else "",
+        neighbours=tuple(found),
+        alive=alive,
+    )
+    starved = f"the load generator was {max(late, default=0.0):.0f} ms late." if max(late, default=0.0) > 100 else ""
+    return fair(facts, judge, starved or machine.limit(worst_s=0.5), partial(judge, patience=_BLATANT))
+
+
+def _calling(target: Target) -> list[Template]:
+    """What may need a neighbour."""
+    found = [target.calls_out, target.write, target.upload]
+    return list({one.shown: one for one in found if one is not None}.values())[:2]
+
+
+async def _one(app: App, stage: Stage, neighbour: Neighbour, late: list[float]) -> OneNeighbour:
+    target = stage.target
+    seconds = 1.2 if stage.quick else 1.6
+    needed = await _needed(app, target, neighbour)
+    used = needed or await _talks(app, target, neighbour)
+    connections = len(await asyncio.to_thread(calls, app))
+    before = await paced(app, [target.read], seconds, rate=_RATE, patience_s=_BOUND_S)
+    late.append(before.late_ms)
+    wrong: list[Wrong] = []
+    for name, fault in _FAULTS if not stage.quick else (_FAULTS[0], _FAULTS[2], _FAULTS[4]):
+        stage.tell(f"{neighbour.variable} {name}")
+        wrong.append(await _while(app, target, neighbour, name, fault, seconds, late))
+    back_s = await _back(app, target, neighbour, needed=needed) if used else None
+    _, read = await send(app, target.read)
+    left = await _left(app, connections)
+    return OneNeighbour(
+        name=neighbour.variable,
+        needed=needed,
+        used=used,
+        before=before.kinds[0],
+        wrong=tuple(wrong),
+        back_s=back_s,
+        reads_back=read.good,
+        left=left,
+    )
+
+
+def _traffic(neighbour: Neighbour) -> int:
+    return sum(proxy.seen.bytes_up for proxy in neighbour.proxies)
+
+
+async def _needed(app: App, target: Target, neighbour: Neighbour) -> bool:
+    """Whether every read talks to it; what is said while nothing is asked is taken off."""
+    begin = _traffic(neighbour)
+    await asyncio.sleep(_QUIET_S)
+    quiet = _traffic(neighbour) - begin
+    talked = 0
+    for _ in range(_READS):
+        before = _traffic(neighbour)
+        await send(app, target.read)
+        talked += _traffic(neighbour) > before + quiet
+    return talked > _READS / 2
+
+
+async def _talks(app: App, target: Target, neighbour: Neighbour) -> bool:
+    """Whether what may need it talks to it."""
+    before = _traffic(neighbour)
+    for each in _calling(target):
+        await _do(app, each)
+    return await _talked(neighbour, before, within_s=3.0)
+
+
+async def _talked(neighbour: Neighbour, before: int, within_s: float) -> bool:
+    """Whether it is talked to within some time: what is sent in the background comes a little later."""
+    for _ in range(round(within_s / _GLANCE_S)):
+        if _traffic(neighbour) > before:
+            return True
+        await asyncio.sleep(_GLANCE_S)
+    return _traffic(neighbour) > before
+
+
+async def _do(app: App, template: Template, timeout_s: float = _BOUND_S) -> Answer:
+    content = table(_ROWS) if template.file else None
+    _, answer = await send(app, template, content=content, timeout_s=timeout_s)
+    return answer
+
+
+async def _while(
+    app: App, target: Target, neighbour: Neighbour, name: str, fault: Fault, seconds: float, late: list[float]
+) -> Wrong:
+    """Reads, and beside them what may need it, while something is wrong."""
+    opened = sum(proxy.seen.opened for proxy in neighbour.proxies)
+    needing: list[Needing] = []
+
+    async def one(template: Template) -> None:
+        answer = await _do(app, template)
+        needing.append(Needing(template.shown, answer.status, answer.took_s, answer.error))
+
+    async def act(_: float) -> None:
+        await asyncio.gather(*(one(each) for each in _calling(target) for _ in range(_AT_ONCE)))
+
+    async with AsyncExitStack() as faults:
+        acts = [proxy.seen.acted(type(fault)) for proxy in neighbour.proxies]
+        for proxy in neighbour.proxies:
+            await faults.enter_async_context(proxy.fault(fault))
+        seen = await paced(app, [target.read], seconds, act, rate=_RATE, patience_s=_BOUND_S)
+        acted = any(proxy.seen.acted(type(fault)) > count for proxy, count in zip(neighbour.proxies, acts, strict=True))
+    late.append(seen.late_ms)
+    called = sum(proxy.seen.opened for proxy in neighbour.proxies) > opened
+    return Wrong(fault=name, acted=acted or called, reads=seen.kinds[0], needing=tuple(needing))
+
+
+async def _back(app: App, target: Target, neighbour: Neighbour, *, needed: bool) -> float | None:
+    """From when on it is used again, and what uses it is answered well."""
+    began = time.monotonic()
+    trying = target.read if needed else next(iter(_calling(target)), target.read)
+    while time.monotonic() - began < _BACK_S:
+        before = _traffic(neighbour)
+        answer = await _do(app, trying, _BACK_S)
+        if answer.good and await _talked(neighbour, before, within_s=0.6):
+            return time.monotonic() - began
+        await asyncio.sleep(_LOOK_S)
+    return None
+
+
+async def _left(app: App, before: int) -> int:
+    """Connections that have piled up, after some patience."""
+    now = before
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        now = len(await asyncio.to_thread(calls, app))
+        if now - before <= _LEFT_MOST:
+            break
+        await asyncio.sleep(_LOOK_S)
+    return max(0, now - before)
+
+
+# -- the verdict --
+
+
+def judge(facts: Dependency, patience: float = 1.0) -> Judgement:
+    """What does not need it goes on, what needs it is told, and it is used again."""
+    if not facts.alive:
+        return broken("The backend ended while what it depends on was ill.", "it ended", mend=_MEND)
+    for one in facts.neighbours:
+        for wrong in one.wrong:
+            if (found := _spread(one, wrong, patience) or _hung(one, wrong)) is not None:
+                return found
+        if (found := _afterwards(one)) is not None:
+            return found
+    felt = [one for one in facts.neighbours if any(wrong.acted for wrong in one.wrong)]
+    if not felt:
+        names = ", ".join(one.name for one in facts.neighbours)
+        return not_proven(
+            f"Nothing that is known calls {names}.",
+            mend='Say in [tool.holdfast.prove] what does: calls-out = "POST /path".',
+        )
+    return _kept(felt)
+
+
+def _spread(one: OneNeighbour, wrong: Wrong, patience: float) -> Judgement | None:
+    """Whether requests suffered that do not need it; `patience` is how many times as long as usual is borne."""
+    if one.needed:
+        return None
+    reads = wrong.reads
+    failed = reads.failed if patience == 1 else reads.hung
+    if failed > _FAILED_MOST * reads.asked + one.before.failed:
+        return broken(
+            f"While {one.name} {wrong.fault}, {reads.failed} of {reads.asked} requests for {reads.shown} had no good "
+            f"answer, and they do not need it.",
+            f"{reads.failed} of {reads.asked} failed",
+            mend=_MEND,
+        )
+    if reads.p97_ms > max(_TIMES * one.before.p97_ms, one.before.p97_ms + _FELT_MS * patience):
+        return broken(
+            f"While {one.name} {wrong.fault}, {reads.shown} took {reads.p97_ms:.0f} ms "
+            f"(97 of 100 within; {one.before.p97_ms:.0f} ms before), and it does not need it.",
+            f"{reads.p97_ms:.0f} ms",
+            mend=_MEND,
+        )
+    return None
+
+
+def _hung(one: OneNeighbour, wrong: Wrong) -> Judgement | None:
+    """Whether those that need it hung."""
+    hanging = [each for each in wrong.needing if each.took_s > _LATE_S]
+    if hanging:
+        return broken(
+            f"While {one.name} {wrong.fault}, {hanging[0].what} had no answer within {_LATE_S:g} s.",
+            f"more than {_LATE_S:g} s",
+            mend="Give every call to a neighbour a deadline of a few seconds, and answer 503 when it has passed.",
+        )
+    if one.needed and wrong.reads.hung > _FAILED_MOST * wrong.reads.asked:
+        return broken(
+            f"While {one.name} {wrong.fault}, {wrong.reads.hung} of {wrong.reads.asked} requests for "
+            f"{wrong.reads.shown} had no answer within {_BOUND_S:g} s.",
+            f"{wrong.reads.hung} of {wrong.reads.asked} hung",
+            mend="Give every call to a neighbour a deadline of a few seconds, and answer 503 when it has passed.",
+        )
+    dropped = [each for each in wrong.needing if not each.status]
+    if len(dropped) > len(wrong.needing) / 2:
+        return broken(
+            f"While {one.name} {wrong.fault}, {dropped[0].what} got no answer at all: {dropped[0].error}.",
+            "no answer",
+            mend="Answer 503 or 502 when a neighbour fails: `holdfast run` answers whatever nobody answered.",
+        )
+    return None
+
+
+def _afterwards(one: OneNeighbour) -> Judgement | None:
+    if not one.reads_back:
+        return broken(
+            f"After {one.name} was well again, {one.before.shown} was not answered well.",
+            "not well again",
+            mend="Throw broken connections away, and look now and then whether a neighbour is back.",
+        )
+    if one.used and one.back_s is None:
+        return broken(
+            f"{one.name} was well again, and within {_BACK_S:g} s nothing used it.",
+            "not used again",
+            mend="Throw broken connections away, and try a neighbour again within seconds: a breaker half opens.",
+        )
+    if one.left > _LEFT_MOST:
+        return broken(
+            f"{one.left} connections to {one.name} more than before were open after it was well again.",
+            f"{one.left} connections left",
+            mend="Bound the connections to each neighbour, and close what has failed.",
+        )
+    return None
+
+
+def _kept(felt: Sequence[OneNeighbour]) -> Judgement:
+    worst = max((wrong.reads for one in felt for wrong in one.wrong), key=lambda reads: reads.p97_ms)
+    backs = [one.back_s for one in felt if one.back_s is not None]
+    names = ", ".join(one.name for one in felt)
+    again = f"; it was used again {max(backs):.1f} s after it was well" if backs else ""
+    if all(one.needed for one in felt):
+        return kept(
+            f"Every read needs {names}; what came while it was ill was answered, well or with an error{again}.",
+            f"{worst.failed} of {worst.asked} failed",
+        )
+    return kept(
+        f"While {names} was slow, gone and silent, 97 of 100 requests that do not need it were answered within "
+        f"{worst.p97_ms:.0f} ms{again}.",
+        f"{worst.p97_ms:.0f} ms",
+    )
+
+
+def charts(facts: Dependency) -> Sequence[Chart]:
+    """How long reads took with each thing that was wrong."""
+    found: list[Chart] = []
+    for one in facts.neighbours:
+        points = ((0.0, one.before.p97_ms), *((float(n), w.reads.p97_ms) for n, w in enumerate(one.wrong, 1)))
+        names = "; ".join(f"{place}: it {wrong.fault}" for place, wrong in enumerate(one.wrong, 1))
+        found.append(
+            Chart(
+                f"Reads while {one.name} is ill",
+                f"97 of 100 took no longer. 0: it was well; {names}.",
+                "what was wrong",
+                "ms",
+                (Series(one.before.shown, points, "dots"),),
+            )
+        )
+    return found
+
+
+SCENARIO: Final = Scenario(
+    name="dependency",
+    promise="isolated",
+    title="makes what it depends on slow, cut, refusing, resetting and silent, and well again",
+    seconds=18,
+    facts=Dependency,
+    gather=gather,
+    judge=judge,
+    needs=("dependencies",),
+    charts=charts,
+)

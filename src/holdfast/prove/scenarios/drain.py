@@ -1,0 +1,369 @@
+"""Graceful: SIGTERM under load. No request is lost, the process ends by itself, and another goes on at once."""
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from holdfast.decide.verdicts import Judgement, broken, kept
+from holdfast.prove.charts import Chart, Mark, Series
+from holdfast.prove.config import Template
+from holdfast.prove.http import Answer
+from holdfast.prove.running import App, AppFailed
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.sending import request
+from holdfast.prove.stage import Stage, send
+from holdfast.prove.steady import Asked, Fate, Load, steady
+from holdfast.prove.underway import UNANSWERED, Going, Underway, download, is_set, plain, socket, upload
+
+_BEFORE_S: Final = 0.8
+_GOES_ON_S: Final = 0.5
+_CLOSED_S: Final = 10.0
+"""How long it may take connections before what is under way goes on all the same."""
+_BEGIN_S: Final = 5.0
+_BOUND_S: Final = 30.0
+_ROWS: Final = 25_000
+_MARKED: Final = 200
+_SHOWN_S: Final = 10.0
+_LEFT_S: Final = 2.0
+_BURST: Final = 8
+_MOST_SLOW: Final = 3
+_STEP_S: Final = 0.1
+_WELL: Final = 0.7
+"""The share that must be answered before; a machine that is busy makes some backends refuse a few."""
+_EXITS: Final = {0, -signal.SIGTERM, 128 + signal.SIGTERM}
+_MEND: Final = (
+    "On SIGTERM serve what came, close kept connections with `Connection: close`, stop accepting, end: "
+    "`holdfast run` does."
+)
+_MEND_WORK: Final = "Keep acknowledged work where a restart finds it, before the answer."
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A tenth of a second, and what became of what was sent in it."""
+
+    at: float
+    """Seconds from SIGTERM."""
+    answered: int = 0
+    refused: int = 0
+    lost: int = 0
+
+
+class Drain(Facts, frozen=True):
+    """What became of the requests around a SIGTERM."""
+
+    moments: tuple[Moment, ...] = ()
+    answered: int = 0
+    """After SIGTERM."""
+    refused: int = 0
+    lost: tuple[str, ...] = ()
+    """Some of them, in words."""
+    lost_number: int = 0
+    certain: bool = False
+    """Whether one of them was lost in a way that no slow machine brings about."""
+    underway: tuple[str, ...] = ()
+    """What was under way."""
+    closed_s: float = -1.0
+    """When a connection was first refused, from SIGTERM; -1: none was."""
+    ended_s: float = -1.0
+    """When the process had ended; -1: it did not."""
+    exit_code: int | None = None
+    left: int = 0
+    """Processes of its group that were there after it had ended."""
+    again: str = ""
+    """Why it did not start again; empty where it did."""
+    marked: int = 0
+    """Rows that were acknowledged just before."""
+    found: int = 0
+    """Of these, those that are exported after the restart."""
+    changed: str = ""
+    """What of an upload is not as it was sent."""
+
+
+async def gather(stage: Stage) -> Drain:
+    """Load it, send SIGTERM, watch, and start it again."""
+    async with stage.app() as app:
+        stage.tell("filling")
+        works, lines = await _filled(app, stage)
+        async with steady(app, request(stage.target.read, app.names)) as load:
+            await asyncio.sleep(_BEFORE_S)
+            stage.tell("SIGTERM under load")
+            at, ended_s, flights = await _terminated(app, stage, load, works, lines)
+        left = await _left(app.pid)
+        exit_code = app.exit_code
+        await app.kill()
+        stage.tell("starting again")
+        again = await _again(app)
+        found, changed = (0, "") if again else await _kept(app, stage, flights, works)
+    before = Counter(one.fate for one in load.asked if one.ended < at)
+    answered, busy = before[Fate.ANSWERED], before[Fate.REFUSED]
+    well = answered and not before[Fate.LOST] and not before[Fate.FAILED] and answered >= _WELL * before.total()
+    lost, certain = _lost(load.asked, flights, at)
+    after = Counter(one.fate for one in load.asked if one.ended >= at)
+    return Drain(
+        well=f"{answered} of {before.total()} requests before were answered" if well else "",
+        limit=f"{busy} requests were refused before SIGTERM already" if busy else "",
+        fault=f"SIGTERM was sent with {len(flights)} requests under way",
+        moments=tuple(_moments(load.asked, at)),
+        answered=after[Fate.ANSWERED],
+        refused=after[Fate.REFUSED],
+        lost=tuple(lost[:5]),
+        lost_number=len(lost),
+        certain=certain,
+        underway=tuple(Counter(one.kind for one in flights)),
+        closed_s=load.refused_at - at if load.refused_at else -1.0,
+        ended_s=ended_s,
+        exit_code=exit_code,
+        left=left,
+        again=again,
+        marked=_MARKED if works else 0,
+        found=found,
+        changed=changed,
+    )
+
+
+# -- before --
+
+
+async def _filled(app: App, stage: Stage) -> tuple[str, int]:
+    """Fill in something to export. A word that marked rows would have, if rows show there; and the lines it has."""
+    export = stage.target.export
+    if export is None:
+        return "", 0
+    if export.fill is None or not _takes_tables(export.fill):
+        _, answer = await send(app, export)
+        return "", answer.body.count(b"\n") if answer.good else 0
+    rows = _ROWS // 4 if stage.quick else _ROWS
+    word = f"mark{stage.chance.randrange(10**9)}"
+    _, answer = await _fill(app, export.fill, word, rows)
+    if not answer.good:
+        return "", 0
+    found, whole = await _exported(app, export, word, rows)
+    return (word if found >= rows else ""), whole.body.count(b"\n") if whole.good else 0
+
+
+def _takes_tables(fill: Template) -> bool:
+    return bool(fill.file) or fill.body == "csv"
+
+
+async def _fill(app: App, fill: Template, word: str, rows: int) -> tuple[object, Answer]:
+    note = "a note that makes the row so long that a download of many does not fit into what the system keeps for it"
+    lines = [
+        "row,name,city,amount,note",
+        *(f"{at},{word} {at},Town {at % 97},{at},{note}" for at in range(1, rows + 1)),
+    ]
+    kind = {} if fill.file else {"Content-Type": "text/csv"}
+    template = fill._replace(headers={**kind, **fill.headers})
+    return await send(app, template, {"rows": str(rows)}, content=("\n".join(lines) + "\n").encode())
+
+
+async def _exported(app: App, export: Template, word: str, rows: int) -> tuple[int, Answer]:
+    """How many rows with a word are exported, as soon as they are as many, or after some patience."""
+    until = time.monotonic() + _SHOWN_S
+    while True:
+        _, answer = await send(app, export, timeout_s=_SHOWN_S)
+        found = answer.body.count(f"{word} ".encode()) if answer.good else 0
+        if found >= rows or time.monotonic() > until:
+            return min(found, rows), answer
+        await asyncio.sleep(0.15)
+
+
+# -- while --
+
+
+async def _terminated(app: App, stage: Stage, load: Load, word: str, lines: int) -> tuple[float, float, list[Underway]]:
+    """Begin what takes long, send SIGTERM, wait for the end: when it was sent, how long the end took, what became."""
+    goes_on = asyncio.Event()
+    tasks = [await _begun(going, goes_on) for going in _goings(app, stage, lines)]
+    if word and (export := stage.target.export) and export.fill:
+        await _fill(app, export.fill, f"{word}b", _MARKED)
+    burst = plain(app, stage.target.read, "a request sent just before SIGTERM")
+    tasks += [await _begun(burst, goes_on) for _ in range(_BURST)]
+    at = time.monotonic()
+    app.signal(signal.SIGTERM)
+    letting = asyncio.create_task(_let_go(load, goes_on))
+    ended = await app.ended(_BOUND_S)
+    ended_s = time.monotonic() - at if ended else -1.0
+    await load.end()
+    letting.cancel()
+    goes_on.set()
+    return at, ended_s, [one for one in await asyncio.gather(*tasks) if one.kind]
+
+
+async def _let_go(load: Load, goes_on: asyncio.Event) -> None:
+    """What is under way goes on once connections are refused, and some time after that, or after some time."""
+    await is_set(load.refused, _CLOSED_S)
+    await asyncio.sleep(_GOES_ON_S)
+    goes_on.set()
+
+
+def _goings(app: App, stage: Stage, lines: int) -> list[Going]:
+    target = stage.target
+    found = [plain(app, one, f"{one.shown}, which takes long") for one in target.slow[:_MOST_SLOW]]
+    if target.export and lines:
+        found.append(download(app, target.export, lines))
+    if target.upload:
+        found.append(upload(app, target.upload))
+    if target.socket:
+        found.append(socket(app, target.socket))
+    return found
+
+
+async def _begun(going: Going, goes_on: asyncio.Event) -> asyncio.Task[Underway]:
+    begun = asyncio.Event()
+
+    async def go() -> Underway:
+        return await going(begun.set, goes_on)
+
+    task = asyncio.create_task(go())
+    async with asyncio.timeout(_BEGIN_S):
+        await begun.wait()
+    return task
+
+
+# -- after --
+
+
+async def _left(group: int) -> int:
+    """Processes of a group that are there still, after a little patience."""
+    until = time.monotonic() + _LEFT_S
+    while True:
+        left = _members(group)
+        if not left or time.monotonic() > until:
+            return left
+        await asyncio.sleep(0.05)
+
+
+def _members(group: int) -> int:
+    found = 0
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+            except (OSError, ValueError):
+                continue
+            found += int(its_group) == group and state not in "ZX"
+    return found
+
+
+async def _again(app: App) -> str:
+    try:
+        await app.start()
+    except AppFailed as error:
+        return str(error).partition("\n")[0]
+    return ""
+
+
+async def _kept(app: App, stage: Stage, flights: Sequence[Underway], word: str) -> tuple[int, str]:
+    """What of the acknowledged is there: exported rows, and what is wrong with an upload that was under way."""
+    found, changed = 0, ""
+    if word and stage.target.export:
+        found, _ = await _exported(app, stage.target.export, f"{word}b", _MARKED)
+    template = stage.target.upload
+    for one in flights:
+        if one.id and template and template.content:
+            there = Template("GET", template.content)
+            _, answer = await send(app, there, {"id": one.id})
+            if not answer.good:
+                changed = f"{one.kind} was answered, and after the restart {there.path} says {answer.shown}"
+            elif answer.body != one.body:
+                changed = (
+                    f"{one.kind} was answered, and after the restart it has {answer.length} of {len(one.body)} bytes"
+                )
+    return found, changed
+
+
+def _lost(asked: Sequence[Asked], flights: Sequence[Underway], at: float) -> tuple[list[str], bool]:
+    """What was lost, the certain first, and whether any of it is certain."""
+    found: list[tuple[bool, str]] = [(one.certain, f"{one.kind}: {one.wrong}") for one in flights if one.wrong]
+    for one in asked:
+        if one.ended < at:
+            continue
+        when = f"{one.kind}, {one.at - at:+.2f} s from SIGTERM"
+        if one.fate is Fate.LOST:
+            found.append((not one.why.startswith(UNANSWERED), f"a request {when}: {one.why}"))
+        elif one.fate is Fate.FAILED:
+            found.append((one.status == 500, f"a request {when}: {one.why}"))
+        elif one.fate is Fate.REFUSED and one.status and one.at < at:
+            found.append((False, f"a request {when}: answered with {one.status}"))
+    found.sort(key=lambda one: not one[0])
+    return [text for _, text in found], any(certain for certain, _ in found)
+
+
+def _moments(asked: Sequence[Asked], at: float) -> list[Moment]:
+    steps: dict[int, Counter[Fate]] = {}
+    for one in asked:
+        steps.setdefault(int((one.at - at) // _STEP_S), Counter())[one.fate] += 1
+    return [
+        Moment(
+            round(step * _STEP_S, 1),
+            each[Fate.ANSWERED],
+            each[Fate.REFUSED],
+            each[Fate.LOST] + each[Fate.FAILED],
+        )
+        for step, each in sorted(steps.items())
+    ]
+
+
+# -- what it amounts to --
+
+
+def judge(facts: Drain) -> Judgement:
+    """Nothing is lost, it ends in time and as asked for, and starts again with all that was acknowledged."""
+    if facts.lost:
+        more = f"; so were {facts.lost_number - 1} more" if facts.lost_number > 1 else ""
+        number = f"{facts.lost_number} requests lost"
+        return broken(f"Lost: {facts.lost[0]}{more}.", number, mend=_MEND, certain=facts.certain)
+    if facts.ended_s < 0:
+        return broken(f"It still ran {_BOUND_S:g} s after SIGTERM.", f"over {_BOUND_S:g} s", mend=_MEND)
+    number = f"0 lost, ended after {facts.ended_s:.1f} s"
+    if facts.exit_code not in _EXITS:
+        why = f"It ended with exit code {facts.exit_code}, which says that it crashed."
+        return broken(why, f"exit code {facts.exit_code}", mend=_MEND)
+    if facts.left:
+        return broken(f"{facts.left} of its processes were there after it had ended.", f"{facts.left} left", mend=_MEND)
+    if facts.again:
+        return broken(f"It did not start again with the same data: {facts.again}", number, mend=_MEND)
+    if facts.changed:
+        return broken(f"{facts.changed}.", number, mend=_MEND_WORK, certain=True)
+    if facts.found < facts.marked:
+        lost = facts.marked - facts.found
+        why = f"Of {facts.marked} rows acknowledged just before SIGTERM {lost} are not exported after the restart."
+        return broken(why, f"{lost} rows lost", mend=_MEND_WORK, certain=True)
+    closed = f"refused connections after {facts.closed_s:.1f} s and " if facts.closed_s >= 0 else ""
+    return kept(
+        f"After SIGTERM {facts.answered} requests were answered, {facts.refused} were refused and none was lost, with "
+        f"{len(facts.underway)} kinds of requests under way; it {closed}ended after "
+        f"{facts.ended_s:.1f} s with exit code {facts.exit_code}.",
+        number,
+    )
+
+
+def charts(facts: Drain) -> Sequence[Chart]:
+    """Requests around SIGTERM."""
+    series = tuple(
+        Series(name, tuple((one.at, getattr(one, name)) for one in facts.moments))
+        for name in ("answered", "refused", "lost")
+    )
+    marks = [Mark(0.0, "SIGTERM")]
+    marks += [Mark(facts.closed_s, "connections refused")] if facts.closed_s >= 0 else []
+    marks += [Mark(facts.ended_s, "process ended")] if facts.ended_s >= 0 else []
+    says = "What became of requests, by when they were sent. None may be lost."
+    return (Chart("Requests around SIGTERM", says, "seconds", "requests in 100 ms", series, tuple(marks)),)
+
+
+SCENARIO: Final = Scenario(
+    name="drain",
+    promise="graceful",
+    title="SIGTERM under load, with uploads and downloads under way; then it is started again",
+    seconds=12,
+    facts=Drain,
+    gather=gather,
+    judge=judge,
+    charts=charts,
+)

@@ -1,0 +1,224 @@
+"""Bounded: the same upload, larger and larger; memory must not grow with it."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.charts import Chart
+from holdfast.prove.config import Template
+from holdfast.prove.counters import Samples, sampling
+from holdfast.prove.fetching import Fetched, fetched
+from holdfast.prove.growth import MB, Growth, Peak, growths, over_size, peak
+from holdfast.prove.http import Answer
+from holdfast.prove.running import App
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.sending import chance_pieces, filled, found_in, streamed
+from holdfast.prove.stage import Stage
+
+_SIZES_MB: Final = (1, 8, 64, 192)
+_QUICK_MB: Final = (1, 8, 64)
+_AT_ONCE: Final = 4
+_WARM_ROUNDS: Final = 2
+_COPIES: Final = 4
+"""A size is left out where the machine has not so many times as much memory and disk."""
+_TIMEOUT_S: Final = 30.0
+_AFTER_S: Final = 0.5
+"""What goes on after the answer is looked at for so long."""
+_LONGEST_GAP_S: Final = 1.0
+_LEAST_MB: Final = 7.0
+_MEND: Final = "Pass the bytes on as they come instead of reading the whole body: `holdfast.uploads` does."
+_MEND_BACK: Final = "Send a file in pieces, each when the one before has left: `exports.Download` and FileResponse do."
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """One upload."""
+
+    mb: float
+    status: int
+    took_s: float
+    back: str = ""
+    """What came of fetching it: empty where it came back byte for byte, or is not known how to be fetched."""
+    changed: bool = False
+    """Whether other bytes came back."""
+
+
+class GrowingUpload(Facts, frozen=True):
+    """Memory while larger and larger files went in, and came back."""
+
+    sent: tuple[Sent, ...] = ()
+    peaks: tuple[Peak, ...] = ()
+    base_mb: float = 0.0
+    """What it had before."""
+    told: str = ""
+    """How it refused a size, if it did."""
+    left_out: str = ""
+    """Which sizes were not tried, and why."""
+
+
+class _Uploads:
+    """Uploads under way, and what is seen of them."""
+
+    def __init__(self, stage: Stage, app: App, upload: Template, samples: Samples) -> None:
+        self.stage = stage
+        self.app = app
+        self.upload = upload
+        self.samples = samples
+        self.sent: list[Sent] = []
+        self.peaks: list[Peak] = []
+
+    async def one(self, mb: int) -> tuple[Answer, str, str]:
+        """Send so many MB; the answer, the SHA-256 of what was sent, and the path that gives it back."""
+        digest = hashlib.sha256()
+
+        def told() -> Iterator[bytes]:
+            for piece in chance_pieces(mb * MB, self.stage.chance.getrandbits(32)):
+                digest.update(piece)
+                yield piece
+
+        sent = streamed(self.upload, told(), mb * MB, self.app.names)
+        answer = await self.app.client.ask(
+            sent.method, sent.path, headers=sent.headers, body=sent.pieces, length=sent.length, timeout_s=_TIMEOUT_S
+        )
+        called = found_in(answer, self.upload.id) if self.upload.id else ""
+        known = self.upload.content and ("{id}" not in self.upload.content or called)
+        path = filled(self.upload.content, {**sent.names, "id": called}, quoted=True) if known else ""
+        return answer, digest.hexdigest(), path
+
+    async def warm(self) -> Answer:
+        """Several small ones at once, so that what a backend makes once is made; the worst answer."""
+        answers: list[Answer] = []
+        for _ in range(_WARM_ROUNDS):
+            came = await asyncio.gather(*(self.one(_SIZES_MB[0]) for _ in range(_AT_ONCE)))
+            await asyncio.gather(*(self.back(digest, path) for _, digest, path in came))
+            answers += [answer for answer, _, _ in came]
+        return next((answer for answer in answers if not answer.good), answers[0])
+
+    async def back(self, digest: str, path: str) -> tuple[Fetched, bool]:
+        """Fetch what was sent; whether it is the same."""
+        if not path:
+            return Fetched(), True
+        came = await fetched(self.app.client, path, timeout_s=_TIMEOUT_S)
+        return came, came.sha256 == digest
+
+    async def measured(self, mb: int) -> Answer:
+        """Send so many MB and fetch them, and note what memory that took."""
+        began = time.monotonic()
+        answer, digest, path = await self.one(mb)
+        await asyncio.sleep(_AFTER_S)
+        between = time.monotonic()
+        if answer.good:
+            came, same = await self.back(digest, path)
+            back = "" if not path or (came.good and same) else came.shown
+            self.sent.append(Sent(mb, answer.status, answer.took_s, back, changed=came.good and not same))
+            await asyncio.to_thread(self.samples.look)
+            self._note("sending", mb, (began, between))
+            if path:
+                self._note("fetching", mb, (between, time.monotonic()))
+        return answer
+
+    def _note(self, phase: str, mb: int, span: tuple[float, float]) -> None:
+        self.peaks.append(peak(self.samples.series, phase, mb * MB, span))
+
+
+async def gather(stage: Stage) -> GrowingUpload:
+    """Send larger and larger files, and watch the memory of all processes."""
+    upload = stage.target.upload
+    if upload is None:
+        return GrowingUpload()
+    async with stage.app() as app:
+        async with sampling(app.pid) as warming:
+            answer = await _Uploads(stage, app, upload, warming).warm()
+        if not answer.good:
+            return GrowingUpload(told=f"{_SIZES_MB[0]} MB: {answer.shown}")
+        async with sampling(app.pid) as samples:
+            uploads = _Uploads(stage, app, upload, samples)
+            told = left_out = ""
+            for mb in _QUICK_MB if stage.quick else _SIZES_MB:
+                stage.tell(f"sending {mb} MB")
+                if left_out := _no_room(mb, app):
+                    break
+                answer = await uploads.measured(mb)
+                if not answer.good:
+                    told = f"{mb} MB: {answer.shown}"
+                    break
+        return GrowingUpload(
+            well=f"{_AT_ONCE} uploads of {_SIZES_MB[0]} MB at once were taken",
+            fault=f"memory was looked at {len(samples.series)} times" if uploads.sent else "",
+            limit=_limit(samples),
+            sent=tuple(uploads.sent),
+            peaks=tuple(uploads.peaks),
+            base_mb=samples.series[0].anonymous / MB,
+            told=told,
+            left_out=left_out,
+        )
+
+
+def _no_room(mb: int, app: App) -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    disk = shutil.disk_usage(app.folder).free
+    if min(memory, disk) < _COPIES * mb * MB:
+        return f"{mb} MB were not tried: too little {'memory' if memory < disk else 'room on the disk'} is free"
+    return ""
+
+
+def _limit(samples: Samples) -> str:
+    if samples.unseen:
+        return f"the memory of a process could not be seen ({next(iter(samples.unseen.values()))})"
+    if samples.longest_gap_s > _LONGEST_GAP_S:
+        return f"its memory could not be looked at for {samples.longest_gap_s:.1f} s"
+    return ""
+
+
+def judge(facts: GrowingUpload) -> Judgement:
+    """From the smallest to the largest, memory stays flat, and what was sent comes back."""
+    changed = [one for one in facts.sent if one.changed]
+    if changed:
+        why = f"{changed[0].mb:g} MB that were sent came back with other bytes."
+        return broken(why, f"{len(changed)} of {len(facts.sent)} changed", mend=_MEND_BACK, certain=True)
+    refused = f"; it refuses more, and says so ({facts.told})" if facts.told else ""
+    if len(facts.sent) < 2 or facts.sent[-1].mb < _LEAST_MB:
+        said = facts.told or facts.left_out or "nothing was sent"
+        return not_proven(f"No upload was taken that is large enough to show anything: {said}.")
+    worst, *_ = growths(facts.peaks)
+    number = f"{max(0.0, worst.grown_mb):.0f} MB more for {worst.more_mb:.0f} MB"
+    if worst.grows:
+        mend = _MEND if worst.phase == "sending" else _MEND_BACK
+        return broken(f"{_sentence(worst, facts.sent)}: all of it is held at once.", number, mend=mend)
+    if not worst.flat:
+        return not_proven(f"{_sentence(worst, facts.sent)}: more than noise, less than clear growth.", number=number)
+    failed = next((one for one in facts.sent if one.back), None)
+    if failed is not None:
+        return not_proven(f"{failed.mb:g} MB that were sent did not come back: {failed.back}.", number=number)
+    return kept(f"{_sentence(worst, facts.sent)}{refused}.", number)
+
+
+def _sentence(worst: Growth, sent: Sequence[Sent]) -> str:
+    return (
+        f"From {sent[0].mb:g} to {sent[-1].mb:g} MB, memory while {worst.phase} grew by "
+        f"{max(0.0, worst.grown_mb):.0f} MB (flat is up to {worst.bound_mb:.0f} MB)"
+    )
+
+
+def charts(facts: GrowingUpload) -> Sequence[Chart]:
+    """Memory over size."""
+    return [over_size(facts.peaks, "Memory over the size of an upload", "MB of an upload")] if facts.peaks else ()
+
+
+SCENARIO: Final = Scenario(
+    name="growing-upload",
+    promise="bounded",
+    title="sends and fetches larger and larger files, and watches the memory",
+    seconds=10,
+    facts=GrowingUpload,
+    gather=gather,
+    judge=judge,
+    needs=("upload",),
+    charts=charts,
+)

@@ -1,0 +1,277 @@
+"""Traceable: each answer has an ID, and the ID finds the request in the log, with what became of it."""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.config import Template
+from holdfast.prove.http import Answer, head
+from holdfast.prove.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.outputs import log_lines
+from holdfast.prove.running import App
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.sending import table
+from holdfast.prove.stage import Stage, send
+
+_AT_ONCE: Final = 20
+_GIVEN: Final = 5
+_PATIENCE_S: Final = 3.0
+_LOOK_S: Final = 0.1
+_MEND: Final = "Give each request an ID in X-Request-ID, and write it into each line: `holdfast run` does both."
+_MEND_TOLD: Final = "Write one line for each request, with its ID, time, path and status: `holdfast run` does."
+_PROVOCATIONS: Final = ("%00", "%ff%fe", "99999999999999999999", "9" * 400, "'", "..%2f..%2f", "a" * 3000)
+
+
+class Journeys(Facts, frozen=True):
+    """What became of each request's ID."""
+
+    journeys: tuple[Journey, ...] = ()
+    shared: int = 0
+    """Answers whose ID is also another's."""
+    gave_ours: int = 0
+    """IDs that the client gave."""
+    kept_ours: int = 0
+    """Those of them that are in the log."""
+    mixed: int = 0
+    """Lines that have the ID of one request and what only another sent."""
+    after: int = 0
+    """Lines with the ID of an upload that were written once it was answered."""
+
+
+Sent = Callable[[Mapping[str, str]], Awaitable[Answer]]
+
+
+async def gather(stage: Stage) -> Journeys:
+    """Ask in all ways that there are, then look each ID up."""
+    async with stage.app() as app:
+        _, first = await send(app, stage.target.read)
+        asked = await _each_kind(app, stage)
+        together = await _at_once(app, stage)
+        given = [secrets.token_hex(16) for _ in range(_GIVEN)]
+        for one in given:
+            await _ask(app, "GET", stage.target.read.path, {"X-Request-ID": one})
+        left = await _left(app, stage)
+        every = [one for one in (*asked, *(one for one, _ in together)) if one.answer is not None and one.answer.status]
+        answers = [one.answer for one in every if one.answer is not None]
+        wanted = [id_of(one) for one in answers if id_of(one)]
+        lines = await _lines(app, wanted, given) if wanted else log_lines(app)
+        by_id = _by_id(lines, [*wanted, *given, left.given])
+        counts = Counter(wanted)
+        ours = sum(bool(by_id[one]) for one in given)
+        return Journeys(
+            well=f"{stage.target.read.shown} said {first.shown}" if first.good else "",
+            fault=f"{len(every)} answers were looked up" if answers else "",
+            journeys=(
+                *(looked_up(one, by_id.get(id_of(one.answer) if one.answer else "", [])) for one in every),
+                *([looked_up(left, by_id[left.given])] if ours else []),
+            ),
+            shared=sum(number for number in counts.values() if number > 1),
+            gave_ours=len(given),
+            kept_ours=ours,
+            mixed=_mixed(together, lines),
+            after=_after(every, lines),
+        )
+
+
+# -- what is asked --
+
+
+async def _ask(app: App, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+    return await app.client.ask(method, path, headers=headers, body=body)
+
+
+async def _each_kind(app: App, stage: Stage) -> list[Asked]:
+    """One or a few of each kind, one after the other."""
+    target, read = stage.target, stage.target.read.path
+    found: list[Asked] = []
+    for _ in range(3):
+        missing = f"/no-such-{secrets.token_hex(4)}"
+        json = {"Content-Type": "application/json"}
+        posted = target.write.path.partition("{")[0] if target.write else read
+        for kind, method, path, headers, body in (
+            (f"GET {read}", "GET", read, {}, None),
+            ("GET of what is not there", "GET", missing, {}, None),
+            (f"PATCH {read}", "PATCH", read, json, b"{"),
+            (f"POST {posted} with half of its JSON", "POST", posted, json, b'{"name": '),
+        ):
+            found.append(Asked(kind=kind, path=path, answer=await _ask(app, method, path, headers, body)))
+    found.append(Asked(kind=f"GET {read} by a stranger", path=read, answer=await app.stranger.ask("GET", read)))
+    for name, template in (("the upload", target.upload), ("the export", target.export), ("the write", target.write)):
+        if template is not None:
+            found.append(await _asked(app, name, template))
+    return [*found, *await _failure(app, stage)]
+
+
+async def _asked(app: App, name: str, template: Template) -> Asked:
+    content = table(5) if name == "the upload" else None
+    sent, answer = await send(app, template, content=content)
+    return Asked(kind=f"{name}, {template.shown}", path=sent.path, answer=answer)
+
+
+async def _failure(app: App, stage: Stage) -> list[Asked]:
+    """An answer of 5xx, if one can be provoked."""
+    base = stage.target.read.path.partition("?")[0].rstrip("/")
+    tries = [(f"{base}/{one}", None) for one in _PROVOCATIONS]
+    tries += [(f"{base}?q={one}&limit={one}&id={one}", None) for one in _PROVOCATIONS]
+    if stage.target.write:
+        path = stage.target.write.path
+        bodies = [
+            b"[" * 100_000,
+            b'{"name": "\\ud800"}',
+            b'{"name": "\\u0000"}',
+            b'{"name": ' + b"9" * 5000 + b"}",
+            b"5",
+        ]
+        tries += [(path, body) for body in bodies]
+    for path, body in tries:
+        headers = {"Content-Type": "application/json"} if body else {}
+        answer = await _ask(app, "POST" if body else "GET", path, headers, body)
+        if answer.status >= 500:
+            return [Asked(kind=f"a failure of {path[:40]}", path=path, answer=answer)]
+    return []
+
+
+async def _at_once(app: App, stage: Stage) -> list[tuple[Asked, str]]:
+    """Several at the same moment, each with a word of its own in its path or query."""
+
+    async def one(number: int) -> tuple[Asked, str]:
+        word = secrets.token_hex(6)
+        read = stage.target.read.path
+        path = f"/no-such-{word}" if number % 2 else f"{read}{'&' if '?' in read else '?'}prove={word}"
+        answer = await _ask(app, "GET", path, {})
+        return Asked(kind="one of several at once", path=path, answer=answer), word
+
+    return list(await asyncio.gather(*(one(number) for number in range(_AT_ONCE))))
+
+
+async def _left(app: App, stage: Stage) -> Asked:
+    """A client that leaves before it is answered; it has no answer's ID, only its own."""
+    given = secrets.token_hex(16)
+    path = next((one.path for one in stage.target.slow if one.method == "GET"), stage.target.read.path)
+    data = head("GET", path, {**app.client.headers, "X-Request-ID": given})
+    with contextlib.suppress(OSError, TimeoutError):
+        async with app.client.wire() as wire:
+            await wire.send(data)
+    return Asked(kind="a client that left", path=path, given=given)
+
+
+# -- what is found --
+
+
+async def _lines(app: App, wanted: list[str], given: list[str]) -> list[str]:
+    """The log, once it has all of these, or after some patience."""
+    until = time.monotonic() + _PATIENCE_S
+    while True:
+        lines = log_lines(app)
+        text = "\n".join(lines)
+        found = sum(one in text for one in wanted)
+        if found == len(wanted) and (all(one in text for one in given) or not any(one in text for one in given)):
+            await asyncio.sleep(_LOOK_S)  # of several lines of a request one may be there before the others
+            return log_lines(app)
+        if time.monotonic() > until:
+            return lines
+        await asyncio.sleep(_LOOK_S)
+
+
+def _by_id(lines: list[str], ids: list[str]) -> dict[str, list[str]]:
+    """The lines that have each ID, with those that follow it and belong to it, as a traceback's do."""
+    found: dict[str, list[str]] = {one: [] for one in ids}
+    for number, line in enumerate(lines):
+        for one in found:
+            if one in line:
+                found[one] += [line, *_following(lines, number, ids)]
+    return found
+
+
+def _following(lines: list[str], number: int, ids: list[str]) -> list[str]:
+    following: list[str] = []
+    for line in lines[number + 1 : number + 200]:
+        if not line.startswith((" ", "\t", "Traceback")) and not (following and "Error" in line[:80]):
+            break
+        if any(one in line for one in ids):
+            break
+        following.append(line)
+    return following
+
+
+def _mixed(together: list[tuple[Asked, str]], lines: list[str]) -> int:
+    """Lines with the ID of one of them and the word of another."""
+    named = [(id_of(one.answer), word) for one, word in together if one.answer and id_of(one.answer)]
+    mixed = 0
+    for line in lines:
+        ids = {one for one, _ in named if one in line}
+        words = {word for _, word in named if word in line}
+        mixed += bool(ids and words) and not any(one in ids and word in words for one, word in named)
+    return mixed
+
+
+def _after(asked: list[Asked], lines: list[str]) -> int:
+    """Lines with an upload's ID beyond the first."""
+    ids = [id_of(one.answer) for one in asked if one.answer and one.kind.startswith("the upload")]
+    return max(0, sum(any(one and one in line for one in ids) for line in lines) - 1)
+
+
+# -- what it amounts to --
+
+
+def judge(facts: Journeys) -> Judgement:
+    """Every answer has an ID of its own; in the log it finds when, what, and how it ended."""
+    journeys = facts.journeys
+    if not journeys:
+        return not_proven("Nothing was asked.")
+    without = [one for one in journeys if not one.id and not one.given]
+    lost = [one for one in journeys if one.id and not one.lines]
+    untold = [one for one in journeys if one.untold]
+    number = f"{len(journeys) - len(without) - len(lost)} of {len(journeys)} found"
+
+    def wrong(why: str, mend: str = _MEND) -> Judgement:
+        return broken(why, number, mend=mend, certain=True)
+
+    if without:
+        return wrong(f"{len(without)} of {len(journeys)} answers have no request ID, as that to {_shown(without[0])}.")
+    if lost:
+        return wrong(
+            f"The IDs of {len(lost)} of {len(journeys)} requests are in no line, as that of {_shown(lost[0])}."
+        )
+    if facts.shared:
+        return wrong(f"{facts.shared} answers share their ID with another.")
+    if facts.mixed:
+        return wrong(f"{facts.mixed} lines have the ID of one request and the path of another.")
+    if untold:
+        what = " nor ".join(f"its {each}" for each in untold[0].untold)
+        return wrong(
+            f"The lines with the ID of {_shown(untold[0])} do not tell {what}; so for {len(untold)} requests.",
+            _MEND_TOLD,
+        )
+    if facts.kept_ours < facts.gave_ours:
+        return wrong(
+            f"{facts.gave_ours - facts.kept_ours} of {facts.gave_ours} IDs that a client gave are in no line.",
+            "Write the client's X-Request-ID beside your own: `holdfast run` does.",
+        )
+    kinds = len({one.kind for one in journeys})
+    background = f"; what an upload set off wrote {facts.after} more lines with its ID" if facts.after else ""
+    return kept(
+        f"Each of {len(journeys)} requests of {kinds} kinds has an ID of its own, and is in the log by it{background}.",
+        number,
+    )
+
+
+def _shown(journey: Journey) -> str:
+    return f"{journey.kind} ({journey.status or 'no answer'})"
+
+
+SCENARIO: Final = Scenario(
+    name="journeys",
+    promise="traceable",
+    title="asks for what is there and what is not, and looks each answer's ID up in the log",
+    seconds=3,
+    facts=Journeys,
+    gather=gather,
+    judge=judge,
+    quick=True,
+)

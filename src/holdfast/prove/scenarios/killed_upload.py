@@ -1,0 +1,395 @@
+"""Durable, against kill: kill -9 amid uploads and right after acknowledgements; then everything is looked up."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final, cast
+
+from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.config import Template
+from holdfast.prove.fetching import fetched
+from holdfast.prove.killing import Killing
+from holdfast.prove.rows import Counting, filling, tables
+from holdfast.prove.running import App, AppFailed
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.senders import Senders, Sending
+from holdfast.prove.sending import filled
+from holdfast.prove.stage import Stage, send
+
+_WITHIN_S: Final = 10.0
+_PATIENCE_S: Final = 6.0
+_LOOK_S: Final = 0.2
+_ROWS: Final = 3000
+_MOST_ROWS: Final = 20_000
+_AT_ONCE: Final = 4
+_MEND: Final = "Store and sync a file under its name, whole, before it is answered: `holdfast.uploads` does."
+_MEND_ROWS: Final = (
+    "Note what is to be done in the same transaction that takes the file, take it up again at the start, "
+    "and write its rows in one transaction with how far it is."
+)
+
+
+class KilledUpload(Facts, frozen=True):
+    """What became of uploads around kill -9."""
+
+    rounds: int = 0
+    acknowledged: int = 0
+    """Files that were acknowledged as a whole, and looked up after the restart."""
+    lost: tuple[str, ...] = ()
+    """Those that were gone, and what was said for them."""
+    changed: tuple[str, ...] = ()
+    """Those that came back with other bytes."""
+    half: tuple[str, ...] = ()
+    """Files that were not acknowledged, and came back as if they were whole."""
+    under_way: int = 0
+    """Uploads that were cut off."""
+    resumable: int = 0
+    """Uploads that were to be gone on with."""
+    forgotten: tuple[str, ...] = ()
+    """Those of which less was there than was acknowledged."""
+    resumed: int = 0
+    """Those that were brought to their end."""
+    spoiled: tuple[str, ...] = ()
+    """Those that could not be, or whose bytes were others then."""
+    rows: int = 0
+    """Rows of acknowledged tables."""
+    rows_missing: int = 0
+    rows_doubled: int = 0
+    rows_after_s: float = 0.0
+    """How long after the last restart they were all there."""
+    restart: str = ""
+    """What happened where it did not start again."""
+    unknown: str = ""
+    """Why nothing could be looked up."""
+    unlooked: str = ""
+    """What else could not be looked up."""
+    left_kb: int = 0
+    """What the backend's folder has beyond the acknowledged files. It explains, and decides nothing."""
+
+
+class _Watch:
+    """What is found in the course of all rounds."""
+
+    def __init__(self, stage: Stage, app: App, upload: Template) -> None:
+        self.stage = stage
+        self.app = app
+        self.upload = upload
+        self.kept: list[Sending] = []
+        self.lost: list[str] = []
+        self.changed: list[str] = []
+        self.half: list[str] = []
+        self.forgotten: list[str] = []
+        self.spoiled: list[str] = []
+        self.under_way = self.resumable = self.resumed = self.rounds = 0
+        self.restart = ""
+        self.tags: dict[str, int] = {}
+        """Tables that were acknowledged, and how many rows each has."""
+        self.fill: Template | None = None
+        self.reading_s = 0.0
+        self.missing = self.doubled = 0
+        self.rows_after_s = 0.0
+        self.unlooked: list[str] = []
+
+    def senders(self, killing: Killing | None) -> Senders:
+        return Senders(self.app, self.upload, killing, self.stage.chance.getrandbits(32))
+
+    # -- before --
+
+    async def well(self) -> tuple[str, str]:
+        """How it was seen that uploads come back; or why it cannot be seen."""
+        senders = self.senders(None)
+        first = senders.begin(50_000)
+        answer = await senders.whole(first)
+        if not answer.good:
+            return "", f"an upload was answered with {answer.shown}"
+        if not self.upload.content:
+            return "", "it is not known how a file is fetched: say content in upload, as in /files/{id}/content"
+        came = await senders.content(first)
+        if not first.is_in(came):
+            return "", f"an upload did not come back even before anything was killed: {came.shown}"
+        if self.upload.resumable:
+            await self._try_resumable(senders)
+        await self._try_rows()
+        return f"{self.upload.shown} said {answer.shown}, and the file came back", ""
+
+    async def _try_resumable(self, senders: Senders) -> None:
+        sending = senders.begin(50_000)
+        answer = await senders.create(sending)
+        if sending.path:
+            answer = await senders.go_on(sending, len(sending.content))
+        if not sending.acknowledged or not sending.is_in(await senders.content(sending)):
+            self.unlooked.append(f"{self.upload.resumable} said {answer.shown}, and no file was found for it")
+            self.upload = self.upload._replace(resumable="")
+
+    async def _try_rows(self) -> None:
+        """Whether the rows of a table can be found again, and how long that takes."""
+        export = self.stage.target.export
+        fill = export.fill if export is not None else None
+        if export is None or fill is None or not tables(fill):
+            return
+        self.fill = fill
+        began = time.monotonic()
+        await self.add_rows(_ROWS, None)
+        if not self.tags or not await self.look_for_rows():
+            self.unlooked.append(f"the rows of a table were not found in {export.shown}")
+            self.fill = None
+            self.tags.clear()
+        self.missing = self.doubled = 0
+        self.reading_s = time.monotonic() - began
+
+    # -- rows --
+
+    async def add_rows(self, rows: int, killing: Killing | None) -> None:
+        """Send a table; `killing` then comes at a random moment while its rows are perhaps being read."""
+        if self.fill is None:
+            return
+        tag = f"{self.stage.chance.getrandbits(48):012x}"
+        sent = filling(self.fill, rows, tag, self.app.names)
+        answer = await self.app.client.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)
+        if answer.good:
+            self.tags[tag] = rows
+            if killing is not None:
+                killing.strike(self.stage.chance.uniform(0.0, min(2.0, 0.8 * self.reading_s)))
+
+    async def look_for_rows(self) -> bool:
+        """Look until all rows are there, or nothing more comes; whether they are all there, each once."""
+        export = cast("Template", self.stage.target.export)
+        began = moved = time.monotonic()
+        most = -1
+        while True:
+            counting = Counting()
+            path = filled(export.path, self.app.names, quoted=True)
+            await fetched(self.app.client, path, method=export.method, headers=export.headers, look=counting)
+            there = sum(counting.once(tag) for tag in self.tags)
+            self.doubled = sum(counting.doubled(tag) for tag in self.tags)
+            self.missing = sum(self.tags.values()) - there
+            self.rows_after_s = time.monotonic() - began
+            if there > most:
+                most, moved = there, time.monotonic()
+            if self.missing == 0 or self.doubled or time.monotonic() - moved > _PATIENCE_S:
+                return self.missing == 0 and not self.doubled
+            self.stage.tell(f"waiting for rows: {there} of {sum(self.tags.values())}")
+            await asyncio.sleep(_LOOK_S)
+
+    # -- one round --
+
+    async def round(self, number: int) -> bool:
+        """Kill it, start it again, look everything up; whether there can be another round."""
+        chance = self.stage.chance
+        amid_rows = number % 3 == 1 and self.fill is not None
+        killing = Killing(
+            self.app,
+            after=10_000 if amid_rows else chance.randrange(4, 16),
+            delay_s=0.0 if number % 3 == 0 else chance.uniform(0.0, 0.05),
+        )
+        senders = self.senders(killing)
+        clients = [senders.plain(), senders.plain(), senders.plain(slowly=True)]
+        if self.upload.resumable:
+            clients += [senders.resumable(), senders.resumable()]
+        if amid_rows:
+            rows = int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05)))
+            clients.append(self.add_rows(min(_MOST_ROWS, rows), killing))
+        self.rounds += await killing.amid(clients, _WITHIN_S)
+        self.under_way += sum(not sending.acknowledged for sending in senders.sent)
+        self.stage.tell(f"killed; starting it again ({number + 1})")
+        try:
+            await self.app.again()
+        except AppFailed as failure:
+            self.restart = str(failure).splitlines()[0]
+            return False
+        await self._look_up(self.senders(None), senders.sent)
+        return True
+
+    async def _look_up(self, senders: Senders, sent: Sequence[Sending]) -> None:
+        turn = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(sending: Sending) -> None:
+            async with turn:
+                if sending.acknowledged:
+                    await self._look_at(senders, sending)
+                elif sending.path:
+                    await self._go_on(senders, sending)
+
+        await asyncio.gather(*map(one, sent))
+        await self._look_for_halves(senders, [each for each in sent if not each.acknowledged and not each.path])
+
+    async def _look_at(self, senders: Senders, sending: Sending) -> None:
+        """An acknowledged file: is it there, with the same bytes?"""
+        self.kept.append(sending)
+        until = time.monotonic() + _PATIENCE_S
+        came = await senders.content(sending)
+        while not came.good and came.status != 404 and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            came = await senders.content(sending)
+        if not came.good:
+            self.lost.append(f"{len(sending.content)} bytes: {came.shown}")
+        elif not sending.is_in(came):
+            self.changed.append(f"{came.length} bytes came back for {len(sending.content)} that were sent")
+
+    async def _go_on(self, senders: Senders, sending: Sending) -> None:
+        """An upload that was cut off: is as much there as was acknowledged, and can it be brought to its end?"""
+        self.resumable += 1
+        offset, answer = await senders.offset_of(sending)
+        until = time.monotonic() + _PATIENCE_S
+        while offset is None and answer.status not in {404, 410} and time.monotonic() < until:
+            await asyncio.sleep(_LOOK_S)
+            offset, answer = await senders.offset_of(sending)
+        size = len(sending.content)
+        sending.ids = [sending.path.rstrip("/").rpartition("/")[2]]
+        if offset is None and sending.is_in(await senders.content(sending)):
+            self.resumed += 1  # it was whole already, and only its answer was lost
+            return
+        if offset is None or offset < sending.offset or offset > size:
+            there = f"{offset} bytes are there" if offset is not None else answer.shown
+            self.forgotten.append(f"{there}, {sending.offset} of {size} were acknowledged")
+            return
+        sending.offset = offset
+        while sending.offset < size and not sending.acknowledged and time.monotonic() < until + _PATIENCE_S:
+            answer = await senders.go_on(sending, size)
+        came = await senders.content(sending)
+        while not sending.is_in(came) and not came.good and time.monotonic() < until + _PATIENCE_S:
+            await asyncio.sleep(_LOOK_S)
+            came = await senders.content(sending)
+        if sending.is_in(came):
+            self.resumed += 1
+        else:
+            self.spoiled.append(f"it went on at {offset} of {size} bytes, and in the end: {came.shown}")
+
+    async def _look_for_halves(self, senders: Senders, cut: Sequence[Sending]) -> None:
+        """Files that were cut off: whatever is given out under their names has to be whole."""
+        _, listed = await send(self.app, self.stage.target.read)
+        key = self.upload.id.rpartition(".")[2]
+        for sending in cut:
+            called = _listed(listed.json(), sending.name, key) if key else ""
+            if called or "{id}" not in self.upload.content:
+                came = await senders.content_of(sending.name, called)
+                if came.good and not sending.is_in(came):
+                    self.half.append(f"{came.length} of {len(sending.content)} bytes")
+
+
+def _listed(value: object, name: str, key: str) -> str:
+    """What something in a list is called that has `name` in one of its texts."""
+    if isinstance(value, list):
+        return next((found for each in cast("list[object]", value) if (found := _listed(each, name, key))), "")
+    if isinstance(value, dict):
+        table = cast("dict[str, object]", value)
+        if any(isinstance(each, str) and name in each for each in table.values()) and isinstance(
+            table.get(key), str | int
+        ):
+            return str(table[key])
+        return next((found for each in table.values() if (found := _listed(each, name, key))), "")
+    return ""
+
+
+async def gather(stage: Stage) -> KilledUpload:
+    """Upload, kill, start again, look it all up; several times."""
+    upload = stage.target.upload
+    if upload is None:
+        return KilledUpload(unknown="no upload is known")
+    async with stage.app() as app:
+        watch = _Watch(stage, app, upload)
+        stage.tell("sending and fetching before anything is killed")
+        well, unknown = await watch.well()
+        if unknown:
+            return KilledUpload(unknown=unknown)
+        for number in range(2 if stage.quick else 3):
+            stage.tell(f"sending, to be killed ({number + 1})")
+            if not await watch.round(number):
+                break
+        if watch.fill is not None and not watch.restart:
+            await watch.look_for_rows()
+        size = await asyncio.to_thread(_size, app)
+        return _facts(watch, well, size - sum(len(each.content) for each in watch.kept))
+
+
+def _size(app: App) -> int:
+    return sum(path.stat().st_size for path in app.folder.rglob("*") if path.is_file() and path != app.log)
+
+
+def _facts(watch: _Watch, well: str, left: int) -> KilledUpload:
+    return KilledUpload(
+        well=well,
+        fault=f"{watch.rounds} times it ended by SIGKILL, with {watch.under_way} uploads under way"
+        if watch.rounds
+        else "",
+        rounds=watch.rounds,
+        acknowledged=len(watch.kept),
+        lost=tuple(watch.lost),
+        changed=tuple(watch.changed),
+        half=tuple(watch.half),
+        under_way=watch.under_way,
+        resumable=watch.resumable,
+        forgotten=tuple(watch.forgotten),
+        resumed=watch.resumed,
+        spoiled=tuple(watch.spoiled),
+        rows=sum(watch.tags.values()),
+        rows_missing=watch.missing,
+        rows_doubled=watch.doubled,
+        rows_after_s=watch.rows_after_s,
+        restart=watch.restart,
+        unlooked="; ".join(watch.unlooked),
+        left_kb=max(0, left) >> 10,
+    )
+
+
+def judge(facts: KilledUpload) -> Judgement:
+    """What was acknowledged is there, as it was; and nothing else pretends to be whole."""
+    if facts.unknown:
+        return not_proven(f"It could not be looked up what an upload became: {facts.unknown}.")
+    if facts.restart:
+        return broken(f"After kill -9 it did not start again: {facts.restart}", "no restart", mend=_MEND)
+    found = _bytes_lost(facts) or _rows_wrong(facts)
+    if found is not None:
+        return found
+    if not facts.acknowledged and not facts.resumable:
+        return not_proven("No upload was acknowledged before the kills, so there was nothing to be lost.")
+    rows = f", and {facts.rows} rows each once" if facts.rows else ""
+    resumed = f", {facts.resumed} uploads that were cut off went on to their end" if facts.resumed else ""
+    return kept(
+        f"After {facts.rounds} kills all {facts.acknowledged} acknowledged files were there as sent{resumed}{rows}.",
+        f"0 of {facts.acknowledged + facts.resumed} lost",
+    )
+
+
+def _bytes_lost(facts: KilledUpload) -> Judgement | None:
+    """What is wrong with the files; each is certain, for no chance takes bytes away."""
+    table: Mapping[str, tuple[Sequence[str], int, str]] = {
+        "acknowledged files were gone after kill -9": (facts.lost, facts.acknowledged, "lost"),
+        "acknowledged files came back with other bytes after kill -9": (facts.changed, facts.acknowledged, "changed"),
+        "files that were cut off were given out as if they were whole": (facts.half, facts.under_way, "half"),
+        "uploads had less than was acknowledged after kill -9": (facts.forgotten, facts.resumable, "forgotten"),
+        "uploads that went on after kill -9 did not become what was sent": (facts.spoiled, facts.resumable, "spoiled"),
+    }
+    for what, (bad, of, word) in table.items():
+        if bad:
+            number = f"{len(bad)} of {of} {word}"
+            return broken(f"{len(bad)} of {of} {what}; one of them: {bad[0]}.", number, mend=_MEND, certain=True)
+    return None
+
+
+def _rows_wrong(facts: KilledUpload) -> Judgement | None:
+    if facts.rows_doubled:
+        why = (
+            f"{facts.rows_doubled} of {facts.rows} rows of acknowledged tables were there more than once after kill -9."
+        )
+        return broken(why, f"{facts.rows_doubled} rows doubled", mend=_MEND_ROWS, certain=True)
+    if facts.rows_missing:
+        why = (
+            f"{facts.rows_missing} of {facts.rows} rows of acknowledged tables never came after kill -9: "
+            f"nothing more had come for {_PATIENCE_S:g} s."
+        )
+        return broken(why, f"{facts.rows_missing} rows lost", mend=_MEND_ROWS)
+    return None
+
+
+SCENARIO: Final = Scenario(
+    name="killed-upload",
+    promise="durable",
+    title="kills it with -9 amid uploads and right after acknowledgements, and looks everything up",
+    seconds=14,
+    facts=KilledUpload,
+    gather=gather,
+    judge=judge,
+    needs=("upload",),
+    part="against kill",
+)

@@ -1,0 +1,377 @@
+"""Selective: past its capacity a backend serves what it can, and tells the rest at once."""
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from holdfast.decide.goodput import bound
+from holdfast.decide.latencies import Outcome, Result, Tally, tally
+from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.canary import fair, watched_machine
+from holdfast.prove.charts import Chart, Mark, Series
+from holdfast.prove.config import Template
+from holdfast.prove.counters import tree
+from holdfast.prove.load import Job, Phase, measured_capacity, offered
+from holdfast.prove.meanwhile import asking
+from holdfast.prove.running import App
+from holdfast.prove.scenario import Facts, Scenario
+from holdfast.prove.stage import Stage, Target, send
+
+_PATIENCE_S: Final = 1.0
+_CLIENTS: Final = (4, 16)
+_CALIBRATION_S: Final = 1.2
+_MOST_RATE: Final = 5_000.0
+"""What the generator can be asked to send a second."""
+_HEAVY_S: Final = 0.06
+"""A read that takes longer is asked for too seldom to be counted."""
+_TRIES: Final = 4
+_SETTLE_S: Final = 1.0
+"""Of each level, not counted: a queue needs a while to grow past what a client waits for."""
+_REST: Final = 0.5
+_REST_S: Final = 3.0
+_BACK_S: Final = 2.0
+_BACK_WINDOW_S: Final = 0.5
+_LATE_S: Final = 0.1
+_STALLED: Final = 0.2
+_REFUSING_MOST: Final = 0.25
+"""What a refusal may cost of what serving costs before it is a fault of the backend."""
+_ROOM: Final = 0.35
+"""A level whose bound is below this share of the capacity says nothing."""
+_KEPT: Final = 0.65
+_COLLAPSED: Final = 0.5
+_TOLD: Final = 0.5
+_TOLD_MS: Final = 500.0
+_EARLY: Final = 0.1
+_MEND: Final = (
+    "Begin only what can be finished, and refuse the rest at once with 503 and Retry-After: `holdfast run` sheds by "
+    "itself, and a limit of the server (`--limit-concurrency`) is better than none."
+)
+
+
+class Level(msgspec.Struct, frozen=True):
+    """What became of requests at one rate."""
+
+    times: float
+    """Of the measured capacity."""
+    asked: int
+    good: int
+    refused: int
+    lost: int
+    """Neither a good answer nor a refusal within the patience of a client."""
+    seconds: float
+    p99_ms: float
+    """Of those that were served."""
+    refusal_ms: float
+    """Half of the refusals came sooner."""
+    cpu_s: float = 0.0
+
+    @property
+    def goodput(self) -> float:
+        """Right answers in time, a second."""
+        return self.good / self.seconds
+
+    @property
+    def surplus(self) -> int:
+        """Those that were not served."""
+        return self.asked - self.good
+
+    @property
+    def told(self) -> float:
+        """The share of these that learned it."""
+        return self.refused / self.surplus if self.surplus else 1.0
+
+
+class Overload(Facts, frozen=True):
+    """What became of requests at multiples of what the backend can do."""
+
+    route: str = ""
+    capacity: float = 0.0
+    """Right answers a second from clients that each wait for their answer."""
+    serve_ms: float = 0.0
+    """CPU time of one."""
+    levels: tuple[Level, ...] = ()
+    """The rates in the order in which they were offered, the first below the capacity."""
+    back_s: float | None = None
+    """After the load, until nearly all of half the capacity was served again; none: not as long as was looked."""
+    alive: bool = True
+    """Whether the process was still there, and answered."""
+
+
+async def gather(stage: Stage) -> Overload:
+    """Measure what the backend can do, offer multiples of it, then half of it again."""
+    async with stage.app() as app, watched_machine(app.pid) as machine:
+        route = await _route(app, stage.target)
+        pids = tree(app.pid).pids
+        job = Job(app.port, [asking(app, route)], closed=1, closed_s=1.0, timeout_s=_PATIENCE_S, pids=pids)
+        stage.tell(f"measuring how many {route.shown} a second it can serve")
+        found = await measured_capacity(job, _CALIBRATION_S, _CLIENTS)
+        phases = _phases(found.rate, quick=stage.quick)
+        levels: list[Level] = []
+        back_s: float | None = None
+        late = ""
+        if found.rate and len(phases) > 2:
+            stage.tell(f"offering up to {phases[-2].rate:.0f} a second; it can serve {found.rate:.0f}")
+            run = await offered(
+                Job(app.port, job.templates, phases, kind="anew", seed=stage.seed, timeout_s=_PATIENCE_S, pids=pids)
+            )
+            levels, back_s, late = _levels(run, phases, found.rate), _back(run, phases), _lateness(run)
+        alive = app.alive and await _answers(app, route)
+    facts = Overload(
+        well=_well(levels),
+        fault=_seen(levels),
+        limit=late or ("it has one core alone." if len(os.sched_getaffinity(0)) < 2 else ""),
+        route=route.shown,
+        capacity=found.rate,
+        serve_ms=found.serve_s * 1000,
+        levels=tuple(levels),
+        back_s=back_s,
+        alive=alive,
+    )
+    return fair(facts, judge, machine.limit(worst_s=0.5, starved=0.6))
+
+
+async def _route(app: App, target: Target) -> Template:
+    """The read that takes longest, among those that can be asked for often enough to be counted."""
+    times: list[tuple[float, int]] = []
+    reads = target.reads or (target.read,)
+    for number, each in enumerate(reads):
+        took = sorted([(await send(app, each))[1].took_s for _ in range(_TRIES)])
+        times.append((took[_TRIES // 2], number))
+    quick = [one for one in times if one[0] <= _HEAVY_S]
+    return reads[(max(quick) if quick else min(times))[1]]
+
+
+def _phases(capacity: float, *, quick: bool) -> list[Phase]:
+    """Half of the capacity, multiples of it as far as they can be offered, and half of it again."""
+    wanted = ((0.5, 1.5), (5.0, 3.0)) if quick else ((0.5, 2.0), (1.0, 2.0), (2.0, 2.5), (5.0, 3.0), (10.0, 3.0))
+    phases = [Phase(seconds, times * capacity) for times, seconds in wanted if times * capacity <= _MOST_RATE]
+    if phases and phases[-1].rate < wanted[-1][0] * capacity and 2 * capacity <= _MOST_RATE:
+        phases.append(Phase(3.0, _MOST_RATE))
+    return [*phases, Phase(_REST_S, _REST * capacity)]
+
+
+def _levels(run: Result, phases: Sequence[Phase], capacity: float) -> list[Level]:
+    found: list[Level] = []
+    begin = 0.0
+    for phase in phases[:-1]:
+        end = begin + phase.seconds
+        found.append(_level(tally(run, begin + min(_SETTLE_S, phase.seconds / 2), end), phase.rate / capacity))
+        begin = end
+    return found
+
+
+def _level(seen: Tally, times: float) -> Level:
+    return Level(
+        times=times,
+        asked=seen.asked,
+        good=seen.good,
+        refused=seen.refused,
+        lost=seen.lost,
+        seconds=seen.seconds,
+        p99_ms=seen.admitted_s[1] * 1000,
+        refusal_ms=seen.refusal_s[0] * 1000,
+        cpu_s=seen.cpu_s,
+    )
+
+
+def _back(run: Result, phases: Sequence[Phase]) -> float | None:
+    """From when on, after the load, each further half second serves nearly all that is asked."""
+    fall = sum(phase.seconds for phase in phases[:-1])
+    back: float | None = None
+    begin = fall + _REST_S - _BACK_WINDOW_S
+    while begin >= fall - 0.001:
+        asked = [one.outcome == Outcome.GOOD for one in run.requests if begin <= one.at < begin + _BACK_WINDOW_S]
+        if asked and sum(asked) < 0.85 * len(asked):
+            break
+        back = begin - fall
+        begin -= _BACK_WINDOW_S
+    return back
+
+
+async def _answers(app: App, route: Template) -> bool:
+    for _ in range(3):
+        _, answer = await send(app, route, timeout_s=5.0)
+        if answer.good:
+            return True
+    return False
+
+
+def _lateness(run: Result) -> str:
+    """What kept the load from being offered as it was meant."""
+    if run.late_p99 > _LATE_S or run.stalled > _STALLED:
+        return f"the load generator was {run.late_p99 * 1000:.0f} ms late, and away for {run.stalled:.0%} of the time."
+    return ""
+
+
+def _well(levels: Sequence[Level]) -> str:
+    if not levels or not levels[0].asked:
+        return ""
+    first = levels[0]
+    served = first.good >= 0.9 * first.asked
+    return (
+        f"of {first.asked} requests at half of its capacity {first.good} were served" if served or first.refused else ""
+    )
+
+
+def _seen(levels: Sequence[Level]) -> str:
+    """How it was seen that more came than could be served."""
+    beyond = [one for one in levels if one.times >= 1.9 and (one.good < 0.9 * one.asked)]
+    if not beyond:
+        return ""
+    return f"{beyond[-1].asked / beyond[-1].seconds:.0f} came a second, and {beyond[-1].goodput:.0f} were served"
+
+
+# -- the verdict --
+
+
+def refusing(facts: Overload) -> float:
+    """What a refusal costs of what serving costs, from the CPU time at the highest level; no more than it may."""
+    last = facts.levels[-1] if facts.levels else None
+    serve_s = facts.serve_ms / 1000
+    if last is None or not last.refused or not serve_s or not last.cpu_s:
+        return 0.0
+    cost = (last.cpu_s - last.good * serve_s) / last.refused / serve_s
+    return min(_REFUSING_MOST, max(0.0, cost))
+
+
+def possible(facts: Overload, level: Level) -> float:
+    """The share of the capacity that can be served at a level, with what refusing the rest costs."""
+    return bound(level.times, refusing(facts))
+
+
+def judge(facts: Overload) -> Judgement:
+    """It serves about as much as it can, tells the others soon, refuses nobody without need, and comes back."""
+    if not facts.capacity:
+        return not_proven(f"{facts.route} was not answered well within a second, so no capacity could be measured.")
+    over = [one for one in facts.levels if one.times >= 1.9]
+    if not over:
+        return not_proven(
+            f"{facts.route} is served {facts.capacity:.0f} times a second: twice as much cannot be offered here.",
+            mend='Name a route that costs more: read = "GET /path" in [tool.holdfast.prove].',
+        )
+    if not facts.alive:
+        return broken(f"After {over[-1].times:.0f} times its capacity it did not answer any more.", mend=_MEND)
+    return _early(facts) or _collapsed(facts, over) or _untold(over) or _not_back(facts, over) or _kept(facts, over)
+
+
+def _early(facts: Overload) -> Judgement | None:
+    first = facts.levels[0]
+    if first.times < 0.8 and first.refused > max(3, _EARLY * first.asked):
+        return broken(
+            f"At half of its capacity it refused {first.refused} of {first.asked} requests.",
+            f"{first.refused} of {first.asked} refused",
+            mend="Its limit is lower than what it can serve: raise it, or let `holdfast run` find it.",
+        )
+    return None
+
+
+def _share(facts: Overload, level: Level) -> float:
+    """What was served of what could be served."""
+    return level.goodput / (facts.capacity * max(_ROOM, possible(facts, level)))
+
+
+def _collapsed(facts: Overload, over: Sequence[Level]) -> Judgement | None:
+    counted = [one for one in over if possible(facts, one) >= _ROOM and one.surplus > 0.1 * one.asked]
+    if not counted:
+        return None
+    worst = min(counted, key=lambda one: _share(facts, one))
+    if _share(facts, worst) >= _KEPT:
+        return None
+    why = (
+        f"At {worst.times:.1f} times its capacity it served {worst.goodput:.0f} a second in time, "
+        f"and {facts.capacity:.0f} without the load."
+    )
+    number = f"{worst.goodput / facts.capacity:.0%} of its capacity"
+    if _share(facts, worst) >= _COLLAPSED:
+        return not_proven(f"{why} That is neither a collapse nor what it could do.", number=number)
+    return broken(why, number, mend=_MEND)
+
+
+def _untold(over: Sequence[Level]) -> Judgement | None:
+    for one in over:
+        if one.surplus <= max(5, 0.1 * one.asked):
+            continue
+        if one.told < _TOLD:
+            return broken(
+                f"At {one.times:.1f} times its capacity {one.surplus} of {one.asked} were not served, "
+                f"and {one.lost} of these learned nothing within a second.",
+                f"{one.told:.0%} told",
+                mend=_MEND,
+            )
+        if one.refusal_ms > _TOLD_MS:
+            return broken(
+                f"At {one.times:.1f} times its capacity half of the refusals took more than {one.refusal_ms:.0f} ms.",
+                f"{one.refusal_ms:.0f} ms",
+                mend=_MEND,
+            )
+    return None
+
+
+def _not_back(facts: Overload, over: Sequence[Level]) -> Judgement | None:
+    if facts.back_s is not None and facts.back_s <= _BACK_S:
+        return None
+    when = f"only after {facts.back_s:.1f} s" if facts.back_s is not None else f"not within {_REST_S:g} s"
+    return broken(
+        f"After {over[-1].times:.1f} times its capacity it served half of it again {when}.",
+        when,
+        mend="Do nothing for clients that have left, and begin no more than can be finished: `holdfast run` does both.",
+    )
+
+
+def _kept(facts: Overload, over: Sequence[Level]) -> Judgement:
+    if not facts.fault:
+        return not_proven(
+            f"At {over[-1].times:.1f} times what clients that wait get of {facts.route}, all was served: "
+            f"that was no overload.",
+            mend='Name a route that costs more: read = "GET /path" in [tool.holdfast.prove].',
+        )
+    last = over[-1]
+    told = f"{last.told:.0%} of the others were told, half of them within {last.refusal_ms:.0f} ms"
+    return kept(
+        f"At {last.times:.1f} times its capacity of {facts.capacity:.0f} a second it served {last.goodput:.0f}, and "
+        f"{told}; it was back after {facts.back_s:.1f} s.",
+        f"{last.goodput / facts.capacity:.0%} at {last.times:.1f}x",
+    )
+
+
+def charts(facts: Overload) -> Sequence[Chart]:
+    """Goodput and how long it took, against what was offered."""
+    if len(facts.levels) < 2:
+        return ()
+    goodput = tuple((one.times, one.goodput) for one in facts.levels)
+    bounds = tuple((one.times, facts.capacity * min(one.times, possible(facts, one))) for one in facts.levels)
+    offers = Mark(1.0, "capacity")
+    return (
+        Chart(
+            "Goodput under overload",
+            "Right answers in time, against what was offered; the bound takes off what refusing the rest costs.",
+            "times the capacity",
+            "right answers a second",
+            (Series("served", goodput), Series("bound", bounds, "bound")),
+            (offers,),
+            log_x=True,
+        ),
+        Chart(
+            "How long it took under overload",
+            "99 of 100 of those that were served took no longer; clients leave after a second.",
+            "times the capacity",
+            "ms",
+            (Series("p99", tuple((one.times, one.p99_ms) for one in facts.levels)),),
+            (offers,),
+            log_x=True,
+        ),
+    )
+
+
+SCENARIO: Final = Scenario(
+    name="overload",
+    promise="selective",
+    title="measures what it can serve, offers up to ten times that, and looks whether it comes back",
+    seconds=20,
+    facts=Overload,
+    gather=gather,
+    judge=judge,
+    charts=charts,
+)

@@ -1,0 +1,121 @@
+"""Past its capacity."""
+
+import asyncio
+
+import msgspec
+import pytest
+from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
+
+from holdfast.decide.verdicts import Verdict
+from holdfast.prove.scenarios.overload import SCENARIO, Level, Overload, charts, judge, possible
+
+SHOP = """
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        sum(range(150_000))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+"""
+
+
+def level(times: float, good: int, refused: int = -1, lost: int = 0, **more: float) -> Level:
+    """One second at so many times a capacity of 100; who is neither served nor lost is refused."""
+    asked = round(100 * times)
+    refused = asked - good - lost if refused < 0 else refused
+    return Level(times, asked, good, refused, lost, 1.0, 100.0, more.get("refusal_ms", 5.0), more.get("cpu_s", 1.0))
+
+
+EASY, FULL = level(0.5, 50), level(1.0, 96)
+
+
+def facts(*levels: Level, back_s: float | None = 0.0, **more: object) -> Overload:
+    said = {"well": "yes", "fault": "yes", "route": "GET /items", "capacity": 100.0, "serve_ms": 10.0, **more}
+    return Overload(levels=levels, back_s=back_s, **said)
+
+
+def test_what_serves_on_and_tells_the_rest_is_kept():
+    found = judge(facts(EASY, FULL, level(2, 92), level(5, 88), level(10, 80)))
+    assert found.verdict is Verdict.KEPT
+    assert "At 10.0 times its capacity of 100 a second it served 80" in found.why
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ([EASY, level(5, 10)], "At 5.0 times its capacity it served 10 a second in time, and 100 without the load."),
+        ([EASY, level(2, 90), level(5, 3, lost=497)], "it served 3 a second"),
+        ([EASY, level(5, 90, lost=400)], "400 of these learned nothing within a second"),
+        ([EASY, level(5, 90, refusal_ms=900.0)], "half of the refusals took more than 900 ms"),
+        ([level(0.5, 30), level(5, 90)], "At half of its capacity it refused 20 of 50 requests."),
+    ],
+)
+def test_what_breaks_it_is_told_with_its_number(levels, said):
+    found = judge(facts(*levels))
+    assert found.verdict is Verdict.BROKEN
+    assert said in found.why
+    assert found.mend
+
+
+def test_a_goodput_between_is_neither():
+    assert judge(facts(EASY, level(5, 57, cpu_s=0.57))).verdict is Verdict.NOT_PROVEN
+
+
+@pytest.mark.parametrize("back_s", [None, 2.5])
+def test_what_does_not_come_back_is_broken(back_s):
+    assert "served half of it again" in judge(facts(EASY, level(5, 90), back_s=back_s)).why
+
+
+def test_what_is_dead_afterwards_is_broken():
+    found = judge(facts(EASY, level(5, 90), alive=False))
+    assert found.verdict is Verdict.BROKEN
+    assert "did not answer any more" in found.why
+
+
+def test_what_refusing_costs_is_taken_off():
+    costly = facts(EASY, level(2, 70, cpu_s=1.0))
+    assert possible(costly, costly.levels[-1]) == pytest.approx(0.6667, abs=0.01)
+    assert judge(costly).verdict is Verdict.KEPT
+
+
+def test_a_level_at_which_refusing_takes_all_says_nothing():
+    assert judge(facts(EASY, level(2, 70, cpu_s=1.0), level(10, 5, cpu_s=1.0))).verdict is Verdict.KEPT
+
+
+def test_a_load_that_is_served_whole_was_no_overload():
+    found = judge(facts(EASY, level(5, 500), fault=""))
+    assert found.verdict is Verdict.NOT_PROVEN
+    assert "that was no overload" in found.why
+
+
+@pytest.mark.parametrize("more", [{"capacity": 0.0}, {"capacity": 4000.0}])
+def test_without_a_capacity_or_a_load_nothing_is_proven(more):
+    assert judge(facts(EASY, FULL, **more)).verdict is Verdict.NOT_PROVEN
+
+
+def test_the_bound_in_the_chart_is_no_higher_than_what_is_offered():
+    goodput, _ = charts(facts(EASY, FULL, level(5, 90)))
+    assert dict(goodput.series[1].points)[0.5] == 50.0
+
+
+def test_facts_are_json():
+    found = facts(EASY, level(5, 90))
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Overload) == found
+
+
+def real(tmp_path, serve: str) -> Overload:
+    async def main() -> Overload:
+        async with proving(tmp_path, SHOP, serve=serve, read="GET /") as stage:
+            return await SCENARIO.gather(stage)
+
+    return asyncio.run(main())
+
+
+def test_a_backend_that_sheds_is_kept(tmp_path):
+    found = verdict(SCENARIO, real(tmp_path, HOLDFAST))
+    assert found.verdict is Verdict.KEPT or "machine" in found.why, found.why
+
+
+def test_a_backend_that_begins_everything_is_broken(tmp_path):
+    found = verdict(SCENARIO, real(tmp_path, UVICORN))
+    assert found.verdict is Verdict.BROKEN or "machine" in found.why, found.why
