@@ -18,6 +18,7 @@ test: .venv/test.done ## run every test
 
 test-long: .venv/test.done ## run the tests that take minutes
 	$(BIN)/python -m pytest -m long --timeout 3600
+	$(BIN)/python bench/overload_lasting.py
 
 test-peers: .venv/test.done build/peers/installed ## uploads by clients from elsewhere; wants Node, npm, chromium, a checkout in TUS_JAVA_SERVER
 	PEERS=build/peers TUS_JAVA_SERVER=$(TUS_JAVA_SERVER) $(BIN)/python -m pytest tests/peers/peers_node.py tests/peers/peers_uppy.py tests/peers/peers_conformity.py -rsP

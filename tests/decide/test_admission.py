@@ -222,6 +222,41 @@ def test_turning_away_and_enqueueing_decide_alike():
         assert asked.ratio == whole.ratio
 
 
+def crowded(tenants, until=3.0):
+    """An overload by clients whose turn it is again and again; one request is served every 20 ms. When it is now."""
+    admission = full()
+    now, step = 0.0, 0
+    while now < until:
+        tenant = tenants[step % len(tenants)]
+        admission.enqueue(ticket("x", now, tenant=tenant), 2, now, 1.0)
+        admission.overdue(now)
+        if step % 20 == 0:
+            admission.release()
+            admission.take(2, now)
+            admission.in_flight = 2
+        now, step = now + 0.001, step + 1
+    assert admission.ratio > 0.5
+    return admission, now
+
+
+def test_a_loud_client_is_turned_away_at_the_door_and_the_others_are_not():
+    admission, now = crowded(["loud"] * 199 + ["quiet"])
+    assert admission.turn_away(NORMAL, now, 0.0, "loud")
+    assert not admission.turn_away(NORMAL, now, 0.0, "quiet")
+    assert not admission.turn_away(NORMAL, now, 0.0, "new")
+    assert not admission.turn_away(NORMAL, now, 0.0)  # it is not known who it is, so it is looked at more closely
+
+
+def test_where_nobody_is_louder_than_the_others_all_are_turned_away_alike():
+    admission, now = crowded(["a", "b", "c", "d"])
+    assert [admission.turn_away(NORMAL, now, 0.0, each) for each in ("a", "d", "new", None)] == [True] * 4
+
+
+def test_one_client_alone_is_not_loud():
+    admission, now = crowded(["proxy"])
+    assert admission.turn_away(NORMAL, now, 0.0, "proxy")
+
+
 # -- whatever happens --
 
 steps = st.lists(

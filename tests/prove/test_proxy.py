@@ -10,6 +10,7 @@ import errno
 import os
 import resource
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -520,6 +521,26 @@ async def test_a_name_is_looked_up():
         connected(proxy.address) as client,
     ):
         await answered_in_s(client, await upstream.accepted())
+
+
+def test_a_name_server_that_is_silent_does_not_hold_up_the_end(monkeypatch):
+    answers, looks_up = threading.Event(), socket.getaddrinfo
+
+    def silent(host, *rest, flags=0, **how):
+        if host == "db.invalid" and not flags:
+            answers.wait(30)
+        return looks_up(host, *rest, flags=flags, **how)
+
+    async def one_connection() -> None:
+        async with Proxy(upstream=("db.invalid", 1)) as proxy, connected(proxy.address) as client:
+            await until(lambda: proxy.seen.opened == 1)
+            assert await client.hears(A_WHILE_S) is None
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    began = time.monotonic()
+    asyncio.run(one_connection())
+    assert time.monotonic() - began < 20
+    answers.set()
 
 
 # -- many, and the end --

@@ -21,6 +21,10 @@ _LIVES: Final = 200.0
 _WINDOW_S: Final = 0.05
 _TURNED_AWAY: Final = 0.8
 """Where more of those who are let wait are refused later, some are refused at the door."""
+_LOUD: Final = 0.3
+"""A client that had a larger share of what was served lately is loud, where there are others."""
+_MILD: Final = 0.25
+"""Who had less than this part of what the loud one had is not refused for it at the door."""
 _LOOKED_AT: Final = 64
 """Among so many of those who are next, whoever had the least comes first."""
 _NEVER: Final = float("inf")
@@ -159,6 +163,8 @@ class Admission:
         self._soonest = _NEVER
         """Nobody who waits has to be refused before, for time."""
         self._accounts: OrderedDict[object, _Account] = OrderedDict()
+        self._mild = 0.0
+        """Who had less than this lately is not refused at the door; 0 while nobody is loud."""
         self._epoch = 0.0
         self._since = 0.0
         self._evicted = self._shed = 0
@@ -181,12 +187,15 @@ class Admission:
 
     # -- the queue --
 
-    def turn_away(self, priority: Priority, now: float, chance: float) -> bool:
-        """Whether to refuse one at the door, before a ticket is made. One that is not is enqueued with chance 1."""
+    def turn_away(self, priority: Priority, now: float, chance: float, tenant: object = None) -> bool:
+        """Whether to refuse one at the door, before a ticket is made. One that is not is enqueued with chance 1.
+
+        Who is not known yet is looked at more closely while a client is loud: it may be one of the others.
+        """
         self._look(now)
         line = self._lines[priority]
         line.press(now, self.settings.wait_s)
-        if not (self.ratio and self._is_shed(priority, chance)):
+        if not (self.ratio and self._is_shed(priority, chance)) or self._is_mild(tenant):
             return False
         line.offered += 1
         self._shed += 1
@@ -200,14 +209,13 @@ class Admission:
         if ticket.deadline is not None and ticket.deadline <= now:
             return Refused(ticket, Why.LATE)
         line.press(now, self.settings.wait_s)
-        if self.ratio and self._is_shed(ticket.priority, chance):
+        if self.ratio and self._is_shed(ticket.priority, chance) and not self._is_mild(ticket.tenant):
             self._shed += 1
             return Refused(ticket, Why.SHED)
         ticket.account = self._accounts.get(ticket.tenant, _NOBODY)
         line.tickets.append(ticket)
         self.waiting += 1
-        due = _due(ticket, line.patience(self.settings))
-        self._soonest = min(self._soonest, due)
+        self._soonest = min(self._soonest, self._due(ticket, line))
         return None if self.waiting <= self._room(limit, now) else self._push_out(now)
 
     def take(self, limit: float, now: float) -> tuple[Ticket | None, list[Refused]]:
@@ -244,23 +252,28 @@ class Admission:
         self._soonest = _NEVER
         late = self._late(now, self._lines)
         for line in self._lines:
-            patience = line.patience(self.settings)
             for ticket in line.tickets:
-                self._soonest = min(self._soonest, _due(ticket, patience))
+                self._soonest = min(self._soonest, self._due(ticket, line))
         return late
 
     def _late(self, now: float, lines: Iterable[_Line]) -> list[Refused]:
         late: list[Refused] = []
         for line in lines:
-            patience = line.patience(self.settings)
             for ticket in line.tickets:
-                if _due(ticket, patience) <= now:
+                if self._due(ticket, line) <= now:
                     passed = ticket.deadline is not None and ticket.deadline <= now
                     late.append(Refused(ticket, Why.LATE if passed else Why.WAITED))
         for refused in late:
             self._remove(refused.ticket)
             self._note_lost(refused.ticket, now)
         return late
+
+    def _due(self, ticket: Ticket, line: _Line) -> float:
+        """When one that waits is refused. In a line that is pressed by a loud client the others wait as in any."""
+        mild = line.pressed and ticket.account.used < self._mild
+        patience = self.settings.wait_s if mild else line.patience(self.settings)
+        due = ticket.arrived + patience
+        return due if ticket.deadline is None else min(due, ticket.deadline)
 
     def withdraw(self, ticket: Ticket) -> bool:
         """Take out a request that has gone by itself. Says whether it was waiting."""
@@ -319,6 +332,16 @@ class Admission:
         if len(self._accounts) > _MOST_TENANTS:
             self._accounts.popitem(last=False)
 
+    def _is_mild(self, tenant: object) -> bool:
+        """Whether a client had little, while another had much; also one of whom nothing is known."""
+        return self._mild > 0.0 and self._accounts.get(tenant, _NOBODY).used < self._mild
+
+    def _listen(self) -> None:
+        """See whether one client is loud beside others."""
+        used = [account.used for account in self._accounts.values()] if len(self._accounts) > 1 else [0.0]
+        loudest = max(used)
+        self._mild = _MILD * loudest if loudest > _LOUD * sum(used) else 0.0
+
     # -- refused at the door --
 
     def _look(self, now: float) -> None:
@@ -335,6 +358,7 @@ class Admission:
             self.ratio = max(0.0, self.ratio - 0.02)
         else:
             self.ratio = min(0.98, self.ratio + 0.3 * (1 - self.ratio) * over / (1 - _TURNED_AWAY))
+        self._listen()
         for line in self._lines:
             line.share += 0.3 * (line.offered / offered - line.share) if offered else 0.0
             line.offered = 0
@@ -347,7 +371,3 @@ class Admission:
             return False
         return line.share > 0.0 and chance < (self.ratio - sum(each.share for each in lower)) / line.share
 
-
-def _due(ticket: Ticket, patience: float) -> float:
-    due = ticket.arrived + patience
-    return due if ticket.deadline is None else min(due, ticket.deadline)

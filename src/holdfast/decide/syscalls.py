@@ -15,7 +15,7 @@ _UNFINISHED: Final = " <unfinished ...>"
 _RESULT: Final = re.compile(r"(?P<arguments>.*)\) += (?P<result>-?\d+|\?|0x[0-9a-f]+)(?P<more>.*)", re.DOTALL)
 _DESCRIPTOR: Final = re.compile(r"(?P<number>\d+|AT_FDCWD)<(?P<what>.*?)>(?P<gone>\(deleted\))?(?=,|$)")
 _QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_KIND: Final = re.compile(r"<\w+ \d+:\d+$")
+_KIND: Final = re.compile(r"<\w+ \d+:\d+>$")
 _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "f": "\f"}
 
 DELETED: Final = " (deleted)"

@@ -20,7 +20,7 @@ _RECEIVE: Final = 4096
 """So small a buffer for what comes, that the backend is still sending when the client leaves."""
 _PATIENCE_S: Final = 3.0
 _LINGER_S: Final = 0.25
-_ROWS: Final = 20_000
+_ROWS: Final = 10_000
 _UPGRADE: Final[Mapping[str, str]] = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",

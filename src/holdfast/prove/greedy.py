@@ -36,6 +36,8 @@ class Greedy:
 
     def __init__(self) -> None:
         """Nothing yet."""
+        self.sent: int = 0
+        """Requests that were sent, or begun to be."""
         self.answered: int = 0
         """Answers that were no refusal."""
         self.refused: int = 0
@@ -44,11 +46,6 @@ class Greedy:
         """How often it was answered with what."""
         self.cut: int = 0
         """Connections that did not come about, or ended without an answer."""
-
-    @property
-    def asked(self) -> int:
-        """Requests that came to an end."""
-        return self.answered + self.refused + self.cut
 
     async def insist(self, port: int, payload: bytes) -> None:
         """Ask for ever, over one connection at a time."""
@@ -65,6 +62,7 @@ class Greedy:
         """Ask once; whether the connection can be used again. Raises OSError, TimeoutError, Malformed."""
         answer = Reader(keeps=False)
         async with asyncio.timeout(_PATIENCE_S):
+            self.sent += 1
             writer.write(payload)
             with contextlib.suppress(ConnectionError):  # it may have said why
                 await writer.drain()

@@ -19,6 +19,7 @@ from holdfast.prove.running import App
 _LOOK_S: Final = 0.1
 _LEAST: Final = 2
 _LEAST_THREADS: Final = 4
+_NOT_CALM: Final = {"threads": _LEAST_THREADS}
 _MEMORY: Final = 8 << 20
 
 
@@ -81,17 +82,13 @@ async def held(app: App, folders: Sequence[Path]) -> Held:
     return of(await asyncio.to_thread(counted, app.pid, folders))
 
 
-async def calm(
-    app: App, folders: Sequence[Path], than: Held, within_s: float, *, ignoring: Sequence[str] = ("threads",)
-) -> Held:
-    """Wait until it holds no more `than` then, or time is over: what it holds.
-
-    Memory is not waited for, and threads are not unless one says so: what has them seldom gives them back.
-    """
+async def calm(app: App, folders: Sequence[Path], than: Held, within_s: float, *, ignoring: Sequence[str] = ()) -> Held:
+    """Wait until it holds no more `than` then, or time is over: what it holds. Memory is not waited for."""
     until = time.monotonic() + within_s
     while True:
         now = await held(app, folders)
-        more = [name for name in WORDS if name not in ignoring and getattr(now, name) > getattr(than, name)]
+        names = [name for name in WORDS if name not in ignoring]
+        more = [name for name in names if getattr(now, name) - getattr(than, name) >= _NOT_CALM.get(name, 1)]
         if not more or time.monotonic() > until:
             return now
         await asyncio.sleep(_LOOK_S)

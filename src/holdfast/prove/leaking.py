@@ -17,7 +17,10 @@ PIECE: Final = 12
 """So many letters and digits of a secret in a row give it away."""
 _HINT: Final = 6
 _MOST: Final = 16 << 20
+_LOCATED: Final = 40
+"""So many are looked for line by line; of more it is only said that they are there."""
 _SHOWN: Final = 150
+_HERE: Final = "\0"
 _ESCAPE: Final = re.compile(r"\\+u00([0-9a-fA-F]{2})|\\+x([0-9a-fA-F]{2})")
 _OPAQUE: Final = re.compile(r"[A-Za-z0-9_+/=.-]{24,}")
 """What may be a secret that is not ours; none of it is shown."""
@@ -92,34 +95,48 @@ def leaks_of_log(lines: Sequence[str], planted: Sequence[Planted]) -> Iterator[L
     if not found:
         return
     looks = [variants(line) for line in lines]
-    for one in found:
-        wanted = needles(one.value)
-        hit = (number for number, each in enumerate(looks) if any(piece in look for piece in wanted for look in each))
-        number = next(hit, None)
+    hints = _hints(planted)
+    for count, one in enumerate(found):
+        number = _first(looks, needles(one.value)) if count < _LOCATED else -1
         if number is None:
             yield Leak(one.kind, one.place, "the log, over several lines")
+        elif number < 0:
+            yield Leak(one.kind, one.place, "the log")
         else:
-            yield Leak(one.kind, one.place, f"the log, line {number + 1}", masked(lines[number], planted))
+            yield Leak(one.kind, one.place, f"the log, line {number + 1}", _masked(lines[number], hints))
 
 
-def masked(text: str, planted: Iterable[Planted]) -> str:
-    """What can be shown of a text: each word that has anything of a secret is replaced by ***; cut around the first."""
-    hints = {
+def _first(looks: Sequence[Sequence[str]], wanted: frozenset[str]) -> int | None:
+    hits = (at for at, each in enumerate(looks) if any(piece in look for piece in wanted for look in each))
+    return next(hits, None)
+
+
+def _hints(planted: Iterable[Planted]) -> frozenset[str]:
+    """What has to do with secrets, piece by piece."""
+    return frozenset(
         piece[at : at + _HINT]
         for one in planted
         for piece in (folded(one.value), *needles(one.value))
         for at in range(len(piece) - _HINT + 1)
-    }
+    )
 
+
+def masked(text: str, planted: Iterable[Planted]) -> str:
+    """What can be shown of a text: each word that has anything of a secret is replaced by ***; cut around the first."""
+    return _masked(text, _hints(planted))
+
+
+def _masked(text: str, hints: frozenset[str]) -> str:
     def hide(word: re.Match[str]) -> str:
         pieces = [each[at : at + _HINT] for each in variants(word[0]) for at in range(max(0, len(each) - _HINT + 1))]
-        return "***" if any(piece in hints for piece in pieces) else word[0]
+        return _HERE if any(piece in hints for piece in pieces) else word[0]
 
-    shown = _OPAQUE.sub("***", re.sub(r"[^\s\"'{}\[\](),;:=&?]+", hide, text))
-    if "***" not in shown:
+    shown = _OPAQUE.sub("***", re.sub(r"[^\s\"'{}\[\](),;:=&?]+", hide, text.replace(_HERE, "")))
+    if _HERE not in shown:
         return ""
-    at = max(0, shown.index("***") - _SHOWN // 2)
-    return ("…" if at else "") + shown[at : at + _SHOWN] + ("…" if len(shown) > at + _SHOWN else "")
+    at = max(0, shown.index(_HERE) - _SHOWN // 2)
+    cut = ("…" if at else "") + shown[at : at + _SHOWN] + ("…" if len(shown) > at + _SHOWN else "")
+    return cut.replace(_HERE, "***")
 
 
 def in_bytes(data: bytes, planted: Iterable[Planted]) -> list[Planted]:

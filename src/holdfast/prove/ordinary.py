@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.latencies import Outcome, Result, percentiles, quantile
+from holdfast.prove.canary import Machine
 from holdfast.prove.load import Job, Phase, Template, offered
 from holdfast.prove.running import App
 from holdfast.prove.sending import request
@@ -25,6 +26,8 @@ _PATIENCE_S: Final = 3.0
 _MOST_KINDS: Final = 4
 _LOST_MOST: Final = 0.1
 _LOST_LEAST: Final = 4
+_HALF: Final = 0.5
+_STOOD_STILL_S: Final = 2.0
 _TIMES: Final = 10.0
 FELT_MS: Final = 500.0
 """Less than so much more is not held against anybody: a machine with two cores and other work does that."""
@@ -98,6 +101,17 @@ def harmed(before: Fared, during: Fared, felt_ms: float = FELT_MS) -> str:
             f"and {before.p90_ms:.0f} ms before"
         )
     return ""
+
+
+def excuse(machine: Machine, before: Fared, during: Fared) -> str:
+    """Why harm is not to be held against the backend: the machine was busy. Empty where there is no reason.
+
+    They were compared with how they fared before on the same machine, so being busy alone excuses no harm that more
+    than half of them felt.
+    """
+    if during.served < _HALF * before.served:
+        return machine.limit(worst_s=_STOOD_STILL_S, taken=1.0, starved=1.0)
+    return machine.limit()
 
 
 def _job(app: App, target: Target, seconds: float, rate: float) -> Job:

@@ -174,12 +174,11 @@ class Sower:
             for name, form, encode in _ENCODED:
                 value = self._password(f"?{name}= of GET {path}, {form}")
                 yield self._sowing("GET", _asked(path, f"{name}={encode(value)}"), {})
-            for name, value in (
-                ("email", quote(self._mail(f"?email= of GET {path}"))),
-                ("card", self._card(f"?card= of GET {path}")),
-                ("q", f"my+key+is+{self._key(f'a text in ?q= of GET {path}')}"),
-            ):
-                yield self._sowing("GET", _asked(path, f"{name}={value}"), {})
+            place = f"?email= of GET {path}"
+            yield self._sowing("GET", _asked(path, f"email={quote(self._mail(place))}"), {})
+            yield self._sowing("GET", _asked(path, f"card={self._card(f'?card= of GET {path}')}"), {})
+            key = self._key(f"a text in ?q= of GET {path}")
+            yield self._sowing("GET", _asked(path, f"q=my+key+is+{key}"), {})
 
     def _paths(self, ground: Ground) -> Iterator[Sowing]:
         place = f"the path of GET {ground.missing}/..."

@@ -97,7 +97,8 @@ class Senders:
         for _ in range(_MOST):
             if self.gone:
                 return
-            sending = self.begin(self._chance.randrange(300_000, _LARGE))
+            small = self._chance.random() < 0.5  # so that many are about to end
+            sending = self.begin(self._chance.randrange(20_000, 60_000) if small else self._chance.randrange(_LARGE))
             await self.create(sending)
             while sending.path and not sending.acknowledged and not self.gone:
                 size = self._chance.randrange(40_000, 400_000)

@@ -23,6 +23,7 @@ _MOST_PATHS: Final = 50_000
 _NOT_OURS: Final = {".git", ".venv", "node_modules", "__pycache__"}
 _LOOK_S: Final = 0.05
 _PATIENCE_S: Final = 5.0
+_LATE_S: Final = 1.5
 _TRIAL_S: Final = 20.0
 MISSING: Final = (
     "strace is not installed, and without it system calls cannot be seen (Debian and Ubuntu: apt-get install strace)"
@@ -78,12 +79,13 @@ class Traced:
         return World(str(self.app.folder), str(self._cwd), paths, {str(self.app.log)})
 
     async def durability(self, asked: Asked, world: World) -> Durability:
-        """What became of a request's data. Waits for strace, which may be a little behind."""
+        """What became of a request's data. Waits for strace, which may be behind, and for data that is written late."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + _PATIENCE_S
+        began = loop.time()
         while True:
             seen = await asyncio.to_thread(self._judged, asked, world)
-            if seen.answered or loop.time() > until:
+            patience_s = _PATIENCE_S if not seen.answered else _LATE_S
+            if (seen.answered and not (seen.unseen and not seen.unsafe)) or loop.time() - began > patience_s:
                 return seen
             await asyncio.sleep(_LOOK_S)
 

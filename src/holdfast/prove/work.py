@@ -19,7 +19,8 @@ _LIMIT_S: Final = 8.0
 _MOST_READS: Final = 12
 _IDLE: Final = 0.15
 """The share of a core below which a backend is called idle."""
-_LOOK_S: Final = 0.15
+_LOOK_S: Final = 0.12
+_LOOKS: Final = 2
 _LESS_ROWS: Final = 2_000
 _FEW_ROWS: Final = 200
 _EXPORTED_ROWS: Final = 20_000
@@ -117,7 +118,7 @@ async def reads(app: App, target: Target, but: Sequence[Template]) -> list[Work]
         known += [
             Template("GET", one.path) for one in operations(answer.json())[0] if one.plain and one.method == "GET"
         ]
-    left = {each.path: each for each in known if all(each.path != one.path for one in but)}
+    left = {each.path: each for each in known if "{" not in each.path and each.path not in {one.path for one in but}}
     return [Work(each.shown, _sent(app, each), times=30) for each in list(left.values())[:_MOST_READS]]
 
 
@@ -145,12 +146,13 @@ class Calm(NamedTuple):
 
 
 async def calm(app: App, within_s: float) -> Calm:
-    """Wait until the backend has hardly anything to do any more."""
+    """Wait until the backend has hardly anything to do any more, and does not stand in line for a core either."""
     first = last = await asyncio.to_thread(used, app.pid)
-    idle = False
-    while not idle and last.at - first.at < within_s:
+    idle = 0
+    while idle < _LOOKS and last.at - first.at < within_s:
         await asyncio.sleep(_LOOK_S)
         now = await asyncio.to_thread(used, app.pid)
-        idle = now.backend_s - last.backend_s < _IDLE * (now.at - last.at)
+        wanted = now.backend_s - last.backend_s + max(0.0, now.queued_s - last.queued_s)
+        idle = idle + 1 if wanted < _IDLE * (now.at - last.at) else 0
         last = now
-    return Calm(max(0.0, last.backend_s - first.backend_s), idle)
+    return Calm(max(0.0, last.backend_s - first.backend_s), idle >= _LOOKS)

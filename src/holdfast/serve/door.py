@@ -197,7 +197,8 @@ class Door(Reading):
 
     def _turned_away(self) -> bool:
         gate = self.server_state.gate
-        if gate is None or not gate.turn_away(Priority.NORMAL, lambda: self.url.decode("latin-1")):
+        client = self.client[0] if self.client and not self.server_state.trusted else None
+        if gate is None or not gate.turn_away(Priority.NORMAL, lambda: self.url.decode("latin-1"), client):
             return False
         closes = not self.parser.should_keep_alive() or self.server_state.draining
         self.transport.write(self.server_state.turned_away(uuid7(), closes=closes))

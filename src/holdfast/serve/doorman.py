@@ -7,7 +7,7 @@ is. For the rest the door is there, which looks more closely; what was read here
 import contextlib
 import re
 import socket
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from holdfast.decide.admission import Priority
 from holdfast.ids import uuid7
@@ -46,7 +46,10 @@ class Doorman:
             connection.close()
             return None
         asked = _asked_for(read)
-        if asked is None or not gate.turn_away(Priority.NORMAL, lambda: asked.path.decode("latin-1")):
+        if asked is None:
+            return read
+        client = None if self._state.trusted else _address(connection)
+        if not gate.turn_away(Priority.NORMAL, lambda: asked.path.decode("latin-1"), client):
             return read
         with contextlib.suppress(OSError):
             connection.send(self._state.turned_away(uuid7(), closes=asked.closes))
@@ -62,6 +65,14 @@ class _Asked(NamedTuple):
     path: bytes
     closes: bool
     """Whether the client wants no further answer on the connection."""
+
+
+def _address(connection: socket.socket) -> str | None:
+    try:
+        peer = connection.getpeername()
+    except OSError:  # it has left
+        return None
+    return str(cast("tuple[object, ...]", peer)[0]) if isinstance(peer, tuple) else None  # a UNIX socket has none
 
 
 def _asked_for(read: bytes) -> _Asked | None:

@@ -12,7 +12,7 @@ from holdfast.prove.holding import Held
 from holdfast.prove.round_trip import Trip
 from holdfast.prove.scenarios.descriptors import SCENARIO, Descriptors, Exhaustion, gather
 
-SHOP = '''
+SHOP = """
 import os
 
 FAULT = os.environ.get("SHOP_FAULT", "")
@@ -36,18 +36,20 @@ async def app(scope, receive, send):
     [os.close(one) for one in pipes]
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
-'''
-THREADS = '''
+"""
+THREADS = """
 import socket, sys, threading, time
 
 listening = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=512)
 
 def serve(connection):
     with connection:
-        while b"\\r\\n\\r\\n" not in connection.recv(65536):
+        try:
+            if connection.recv(65536):
+                connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
+                time.sleep(1)
+        except OSError:
             pass
-        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 2\\r\\nConnection: close\\r\\n\\r\\nok")
-        time.sleep(1)
 
 while True:
     try:
@@ -57,7 +59,7 @@ while True:
         continue
     connection.settimeout(10)
     threading.Thread(target=serve, args=[connection], daemon=True).start()
-'''
+"""
 GOOD = Trip(good=("GET /",))
 
 

@@ -10,7 +10,7 @@ from holdfast.decide.verdicts import Verdict
 from holdfast.prove.ordinary import Fared
 from holdfast.prove.scenarios.loud_client import SCENARIO, Greed, LoudClient, gather, judge
 
-SHOP = '''
+SHOP = """
 import os, time
 
 FAULT = os.environ.get("SHOP_FAULT", "")
@@ -27,7 +27,7 @@ async def app(scope, receive, send):
         more = message.get("more_body", False)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
-'''
+"""
 STRICT = f"{UVICORN} --http h11"
 
 
@@ -45,7 +45,7 @@ def test_who_refuses_what_has_no_measure_and_serves_others_is_kept(tmp_path):
     found = judge(facts)
     assert found.verdict is Verdict.KEPT, found.why
     assert facts.head.status == 400
-    assert facts.asked > 100
+    assert facts.sent > 100
 
 
 def test_who_takes_a_head_of_two_megabytes_is_broken(tmp_path):
@@ -78,7 +78,7 @@ SEEN = LoudClient(
     before=WELL,
     during=WELL,
     seconds=4,
-    asked=4000,
+    sent=4000,
     answered=400,
     refused=3600,
 )
@@ -98,7 +98,7 @@ TAKEN = Greed("POST / with chunks", sent=32 << 20, took_s=8)
         ({"during": Fared(asked=60, good=30, refused=30)}, Verdict.BROKEN, "30 were refused"),
         ({"during": Fared(asked=60, good=30, refused=30), "limit": "busy"}, Verdict.NOT_PROVEN, "busy"),
         ({"alive": False, "limit": "busy"}, Verdict.BROKEN, "ended"),
-        ({"asked": 0}, Verdict.NOT_PROVEN, "not heard"),
+        ({"sent": 0}, Verdict.NOT_PROVEN, "not heard"),
     ],
 )
 def test_judgements(changed, verdict_wanted, words):

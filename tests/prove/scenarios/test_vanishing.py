@@ -11,7 +11,7 @@ from holdfast.prove.holding import Held, grown, in_words
 from holdfast.prove.round_trip import Trip
 from holdfast.prove.scenarios.vanishing import SCENARIO, Round, Vanishing, gather, judge
 
-SHOP = '''
+SHOP = """
 import asyncio, os, tempfile
 
 FAULT = os.environ.get("SHOP_FAULT", "")
@@ -59,7 +59,7 @@ async def app(scope, receive, send):
         await give(send)
     else:
         await answer(send, 200)
-'''
+"""
 SAID = {"read": "GET /", "upload": "POST /files", "export": "GET /export"}
 
 

@@ -128,10 +128,13 @@ class Gate:
         now = time.monotonic()
         return now < self._pressed_until or now - self._touched > _STALLED_S
 
-    def turn_away(self, priority: Priority, path: Callable[[], str]) -> bool:
-        """Whether to refuse one whose priority is known, without more ado. One that is not is to `enter` as `asked`."""
+    def turn_away(self, priority: Priority, path: Callable[[], str], client: str | None) -> bool:
+        """Whether to refuse one whose priority is known, without more ado. One that is not is to `enter` as `asked`.
+
+        `client` is its address; None where it is not known without more ado, as behind a proxy.
+        """
         now = self._touched = time.monotonic()
-        if not self.admission.turn_away(priority, now, self._chance.random()):
+        if not self.admission.turn_away(priority, now, self._chance.random(), client):
             return False
         self.limiter.was_bound()
         self._pressed_until = now + _PRESSED_S

@@ -21,6 +21,7 @@ from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, Target, send
 
 _PATIENCE_S: Final = 12.0
+_QUICK_S: Final = 8.0
 _DEADLINE_S: Final = 3
 """What an app that `holdfast run` serves is given, so that it need not be waited for half a minute."""
 _LOOK_S: Final = 0.1
@@ -67,6 +68,8 @@ class Deadlines(Facts, frozen=True):
     """What became of requests whose dependency hangs, and of work whose client has left."""
 
     hung: tuple[Hung, ...] = ()
+    patience_s: float = _PATIENCE_S
+    """How long each was waited for."""
     reached: bool = False
     """Whether the hanging dependency was called."""
     called: int = 0
@@ -104,6 +107,7 @@ def _calling(target: Target) -> list[Template]:
 async def _hanging(stage: Stage) -> Deadlines:
     if not stage.target.config.dependencies or not _calling(stage.target):
         return Deadlines()
+    patience_s = _QUICK_S if stage.quick else _PATIENCE_S
     ours = "holdfast" in (stage.target.config.serve or "holdfast")
     async with stage.app({"HOLDFAST_TIMEOUT_S": str(_DEADLINE_S)} if ours else None) as app:
         calling = _calling(stage.target)
@@ -115,8 +119,8 @@ async def _hanging(stage: Stage) -> Deadlines:
             for proxy in proxies:
                 await faults.enter_async_context(proxy.fault(HalfOpen(), AcceptHang()))
             began = time.monotonic()
-            watching = asyncio.create_task(_watched(app, before, began))
-            hung = await asyncio.gather(*(_asked(app, each, name) for each in calling for name in _HEADERS))
+            watching = asyncio.create_task(_watched(app, before, began, patience_s))
+            hung = await asyncio.gather(*(_asked(app, each, name, patience_s) for each in calling for name in _HEADERS))
             called, waiting, waited_s = await watching
             acted = sum(proxy.seen.acted(HalfOpen) + proxy.seen.acted(AcceptHang) for proxy in proxies)
         return Deadlines(
@@ -125,6 +129,7 @@ async def _hanging(stage: Stage) -> Deadlines:
             ),
             fault=f"{', '.join(app.neighbours)} was called and hung" if acted else "",
             hung=tuple(hung),
+            patience_s=patience_s,
             reached=bool(acted),
             called=called,
             waiting=waiting,
@@ -132,17 +137,17 @@ async def _hanging(stage: Stage) -> Deadlines:
         )
 
 
-async def _asked(app: App, template: Template, name: str) -> Hung:
+async def _asked(app: App, template: Template, name: str, patience_s: float) -> Hung:
     hurried = template._replace(headers={**template.headers, **_HEADERS[name]})
-    _, answer = await send(app, hurried, timeout_s=_PATIENCE_S)
+    _, answer = await send(app, hurried, timeout_s=patience_s)
     return Hung(template.shown, name, answer.status, answer.took_s, answer.error)
 
 
-async def _watched(app: App, before: set[str], began: float) -> tuple[int, int, float]:
+async def _watched(app: App, before: set[str], began: float, patience_s: float) -> tuple[int, int, float]:
     """Connections that were opened to what hangs: how many, how many stayed, and until when there were any."""
     seen: set[str] = set()
     now: set[str] = set()
-    while time.monotonic() - began < _PATIENCE_S:
+    while time.monotonic() - began < patience_s:
         now = await asyncio.to_thread(calls, app) - before
         seen |= now
         if not now and (seen or time.monotonic() - began > _DEADLINE_S):
@@ -210,17 +215,17 @@ def judge(facts: Deadlines, patience: float = 1.0) -> Judgement:
 def _late(facts: Deadlines) -> Judgement | None:
     if not facts.reached:
         return None
-    open_still = [one for one in facts.hung if not one.status and one.took_s > 0.9 * _PATIENCE_S]
+    open_still = [one for one in facts.hung if not one.status and one.took_s > 0.9 * facts.patience_s]
     if open_still:
         return broken(
-            f"{open_still[0].what} had no answer after {_PATIENCE_S:g} s while what it depends on hung; "
+            f"{open_still[0].what} had no answer after {facts.patience_s:g} s while what it depends on hung; "
             f"if it has a deadline, it is longer than that.",
-            f"more than {_PATIENCE_S:g} s",
+            f"more than {facts.patience_s:g} s",
             mend=_MEND,
         )
     if facts.waiting:
         return broken(
-            f"After {_PATIENCE_S:g} s {facts.waiting} of {facts.called} calls to what hung were waiting still; "
+            f"After {facts.patience_s:g} s {facts.waiting} of {facts.called} calls to what hung were waiting still; "
             f"if they have a deadline, it is longer than that.",
             f"{facts.waiting} calls waiting",
             mend="Give every outbound call a timeout for the whole of it.",
@@ -232,7 +237,7 @@ def _went_on(one: Left, patience: float = 1.0) -> Judgement | None:
     """What shows that it was done all the same; `patience` is how many times as long as usual is borne."""
     if not one.left:
         return None
-    if one.full_s > _ENOUGH_S and one.spent_s > _WENT_ON * one.full_s:
+    if one.full_s > _ENOUGH_S and one.spent_s > (_WENT_ON if one.idle else _STOPPED) * one.full_s:
         return broken(
             f"{one.left} clients left {one.what} after 200 ms, and the backend spent {one.spent_s:.1f} s of CPU time "
             f"on it after that; all of it would have cost {one.full_s:.1f} s.",

@@ -123,7 +123,7 @@ def _calling(target: Target) -> list[Template]:
 
 async def _one(app: App, stage: Stage, neighbour: Neighbour, late: list[float]) -> OneNeighbour:
     target = stage.target
-    seconds = 1.2 if stage.quick else 1.6
+    seconds = 1.0 if stage.quick else 1.3
     needed = await _needed(app, target, neighbour)
     used = needed or await _talks(app, target, neighbour)
     connections = len(await asyncio.to_thread(calls, app))
@@ -371,7 +371,7 @@ SCENARIO: Final = Scenario(
     name="dependency",
     promise="isolated",
     title="makes what it depends on slow, cut, refusing, resetting and silent, and well again",
-    seconds=18,
+    seconds=14,
     facts=Dependency,
     gather=gather,
     judge=judge,

@@ -40,6 +40,8 @@ _BACK_S: Final = 10.0
 _FLOOD: Final = 4000
 """Lines a second: more than a long traceback for each client that was turned away."""
 _SPINS: Final = 0.8
+_IGNORED: Final = ("memory",)
+"""It is not what runs out here."""
 _MEND_DEAD: Final = (
     "Catch OSError where connections are accepted and files are opened, and go on: `holdfast run` does at its door."
 )
@@ -64,7 +66,10 @@ class Exhaustion(msgspec.Struct, frozen=True):
     """Used meanwhile, by the processes whose limit was lowered."""
     ended: int = 0
     """Serving processes that were there before and not after."""
+    uploads: int = 0
+    """That went well meanwhile, whose files stay."""
     held: Held = Held()
+    """After it, with the files left in its folders counted from the first time on."""
 
 
 class Descriptors(Facts, frozen=True, kw_only=True):
@@ -85,21 +90,25 @@ async def gather(stage: Stage) -> Descriptors:
     async with stage.app({"TMPDIR": str(temporary)}) as app:
         folders = [app.folder, temporary]
         before = await round_trip(app, stage.target)
+        an_upload = await _stored_by_a_trip(stage, app, folders)
         rounds: list[Exhaustion] = []
-        refusal, after = "", Trip()
-        than = await held(app, folders)
+        refusal, after, left_stored = "", Trip(), 0
         while app.alive:
             stage.tell(f"no descriptors left, time {len(rounds) + 1}")
+            than = await held(app, folders)
             try:
                 one = await _exhausted(stage, app)
             except PermissionError as error:
                 refusal = str(error)
                 break
-            after = await recovered(app, stage.target, before, _BACK_S)
+            now = than
             if app.alive:
-                than = await calm(app, folders, than, _SETTLE_S if rounds else _WARM_S)
-            rounds.append(msgspec.structs.replace(one, held=than))
-            leaks = len(rounds) == 1 or grown([each.held for each in rounds])
+                within_s = _SETTLE_S if rounds else _WARM_S
+                now = await calm(app, folders, than, within_s, ignoring=("stored",))
+            left_stored += max(0, now.stored - than.stored - one.uploads * an_upload)
+            rounds.append(msgspec.structs.replace(one, held=msgspec.structs.replace(now, stored=left_stored)))
+            after = await recovered(app, stage.target, before, _BACK_S)
+            leaks = len(rounds) == 1 or grown([each.held for each in rounds], ignoring=_IGNORED)
             if after.missed(before) or one.ended or len(rounds) > 2 or not leaks:
                 break
         return Descriptors(
@@ -111,6 +120,13 @@ async def gather(stage: Stage) -> Descriptors:
             alive=app.alive,
             refusal=refusal,
         )
+
+
+async def _stored_by_a_trip(stage: Stage, app: App, folders: Sequence[Path]) -> int:
+    """How many files there are more after an upload that went well: these are no leak."""
+    first = await held(app, folders)
+    await round_trip(app, stage.target)
+    return max(0, (await held(app, folders)).stored - first.stored)
 
 
 def _fault(rounds: Sequence[Exhaustion]) -> str:
@@ -132,7 +148,7 @@ async def _exhausted(stage: Stage, app: App) -> Exhaustion:
             came = await asyncio.gather(*(_comes(stack, stage, app, number) for number in crowd))
             await asyncio.sleep(_QUICK_HOLD_S if stage.quick else _HOLD_S)  # so long the trouble lasts
         lack.give_back()
-        await _one_by_one(stage, app, lack, pids)
+        uploads = await _one_by_one(stage, app, lack, pids)
         seconds = time.monotonic() - began
         used_s = _cpu_s(pids) - cpu_s
         written = len(app.lines()) - lines
@@ -145,15 +161,17 @@ async def _exhausted(stage: Stage, app: App) -> Exhaustion:
         log_lines=written,
         cpu_s=round(max(0.0, used_s), 3),
         ended=sum(not _runs(pid) for pid in pids),
+        uploads=uploads,
     )
 
 
-async def _one_by_one(stage: Stage, app: App, lack: Shortage, pids: Sequence[int]) -> None:
-    """Have each kind of request meet no free descriptor, one, two and so on: what it opened first has to be closed.
+async def _one_by_one(stage: Stage, app: App, lack: Shortage, pids: Sequence[int]) -> int:
+    """Have each kind of request meet no free descriptor, one, two and so on: how many uploads went well.
 
     They come over connections that were there before, for there would be no descriptor for a new one.
     """
     until = time.monotonic() + _SWEEP_S
+    uploads = 0
     kinds = [one for one in (stage.target.read, stage.target.upload, stage.target.export) if one is not None]
     pairs = [(room, kind) for room in range(_ROOMS) for kind in kinds]
     async with AsyncExitStack() as stack:
@@ -170,7 +188,9 @@ async def _one_by_one(stage: Stage, app: App, lack: Shortage, pids: Sequence[int
             with contextlib.suppress(OSError, TimeoutError):
                 lack.leave(pids, room)
                 await wire.send(first + (sent.body or b""))
-                await wire.answer(sent.method, timeout_s=left_s)
+                answer = await wire.answer(sent.method, timeout_s=left_s)
+                uploads += answer.good and kind is stage.target.upload
+    return uploads
 
 
 def _length(body: bytes | None) -> int | None:
@@ -231,7 +251,7 @@ def judge(facts: Descriptors) -> Judgement:
     if missed := facts.after.missed(facts.before):
         why = f"{_BACK_S:g} s after there were file descriptors again it did not serve as before: {missed}."
         return broken(why, "not as before", mend=_MEND_DEAD)
-    if more := grown([one.held for one in facts.rounds]):
+    if more := grown([one.held for one in facts.rounds], ignoring=_IGNORED):
         why = f"Each time that it had no file descriptors, at least {in_words(more)} were left, and more each time."
         return broken(why, f"{in_words(more)} left each time", mend=_MEND_LEFT)
     worst = max(facts.rounds, key=lambda one: one.log_lines / max(0.1, one.seconds))

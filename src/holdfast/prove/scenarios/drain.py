@@ -27,8 +27,10 @@ _CLOSED_S: Final = 10.0
 """How long it may take connections before what is under way goes on all the same."""
 _BEGIN_S: Final = 5.0
 _BOUND_S: Final = 30.0
-_ROWS: Final = 25_000
-_MARKED: Final = 200
+_ROWS: Final = 12_000
+_MARKED: Final = 2_000
+_FEW: Final = 20
+_WORD: Final = "marked"
 _SHOWN_S: Final = 10.0
 _LEFT_S: Final = 2.0
 _BURST: Final = 8
@@ -86,20 +88,26 @@ class Drain(Facts, frozen=True):
 
 
 async def gather(stage: Stage) -> Drain:
-    """Load it, send SIGTERM, watch, and start it again."""
-    async with stage.app() as app:
-        stage.tell("filling")
-        works, lines = await _filled(app, stage)
-        async with steady(app, request(stage.target.read, app.names)) as load:
-            await asyncio.sleep(_BEFORE_S)
-            stage.tell("SIGTERM under load")
-            at, ended_s, flights = await _terminated(app, stage, load, works, lines)
-        left = await _left(app.pid)
-        exit_code = app.exit_code
-        await app.kill()
-        stage.tell("starting again")
-        again = await _again(app)
-        found, changed = (0, "") if again else await _kept(app, stage, flights, works)
+    """Load it, send SIGTERM, watch, start it again; and meanwhile end another that has just acknowledged something."""
+    acknowledging = asyncio.create_task(_acknowledged(stage))
+    try:
+        async with stage.app() as app:
+            stage.tell("filling")
+            lines = await _filled(app, stage)
+            async with steady(app, request(stage.target.read, app.names)) as load:
+                await asyncio.sleep(_BEFORE_S)
+                stage.tell("SIGTERM under load")
+                at, ended_s, flights = await _terminated(app, stage, load, lines)
+            left = await _left(app.pid)
+            exit_code = app.exit_code
+            await app.kill()
+            stage.tell("starting again")
+            again = await _again(app)
+            changed = "" if again else await _changed(app, stage, flights)
+        marked, found, failed = await acknowledging
+    finally:
+        acknowledging.cancel()
+        await asyncio.wait([acknowledging])
     before = Counter(one.fate for one in load.asked if one.ended < at)
     answered, busy = before[Fate.ANSWERED], before[Fate.REFUSED]
     well = answered and not before[Fate.LOST] and not before[Fate.FAILED] and answered >= _WELL * before.total()
@@ -120,8 +128,8 @@ async def gather(stage: Stage) -> Drain:
         ended_s=ended_s,
         exit_code=exit_code,
         left=left,
-        again=again,
-        marked=_MARKED if works else 0,
+        again=again or failed,
+        marked=marked,
         found=found,
         changed=changed,
     )
@@ -130,21 +138,39 @@ async def gather(stage: Stage) -> Drain:
 # -- before --
 
 
-async def _filled(app: App, stage: Stage) -> tuple[str, int]:
-    """Fill in something to export. A word that marked rows would have, if rows show there; and the lines it has."""
+async def _filled(app: App, stage: Stage) -> int:
+    """Fill in something to export, and how many lines that has."""
     export = stage.target.export
     if export is None:
-        return "", 0
+        return 0
     if export.fill is None or not _takes_tables(export.fill):
         _, answer = await send(app, export)
-        return "", answer.body.count(b"\n") if answer.good else 0
+        return answer.body.count(b"\n") if answer.good else 0
     rows = _ROWS // 4 if stage.quick else _ROWS
-    word = f"mark{stage.chance.randrange(10**9)}"
-    _, answer = await _fill(app, export.fill, word, rows)
-    if not answer.good:
-        return "", 0
-    found, whole = await _exported(app, export, word, rows)
-    return (word if found >= rows else ""), whole.body.count(b"\n") if whole.good else 0
+    await _fill(app, export.fill, _WORD, rows)
+    _, whole = await _exported(app, export, _WORD, rows)
+    return whole.body.count(b"\n") if whole.good else 0
+
+
+async def _acknowledged(stage: Stage) -> tuple[int, int, str]:
+    """SIGTERM as soon as rows are acknowledged: how many were, how many are there later, why it did not start again.
+
+    None were where it is not seen that rows that are filled in are exported at all.
+    """
+    export = stage.target.export
+    if export is None or export.fill is None or not _takes_tables(export.fill):
+        return 0, 0, ""
+    async with stage.app() as app:
+        await _fill(app, export.fill, "first", _FEW)
+        shown, _ = await _exported(app, export, "first", _FEW)
+        _, answer = await _fill(app, export.fill, _WORD, _MARKED)
+        app.signal(signal.SIGTERM)
+        if shown < _FEW or not answer.good or not await app.ended(_BOUND_S):
+            return 0, 0, ""
+        await app.kill()
+        failed = await _again(app)
+        found = 0 if failed else (await _exported(app, export, _WORD, _MARKED))[0]
+        return _MARKED, found, failed
 
 
 def _takes_tables(fill: Template) -> bool:
@@ -152,7 +178,7 @@ def _takes_tables(fill: Template) -> bool:
 
 
 async def _fill(app: App, fill: Template, word: str, rows: int) -> tuple[object, Answer]:
-    note = "a note that makes the row so long that a download of many does not fit into what the system keeps for it"
+    note = "so long that a download of many rows does not fit into what the system keeps for it " * 3
     lines = [
         "row,name,city,amount,note",
         *(f"{at},{word} {at},Town {at % 97},{at},{note}" for at in range(1, rows + 1)),
@@ -176,12 +202,10 @@ async def _exported(app: App, export: Template, word: str, rows: int) -> tuple[i
 # -- while --
 
 
-async def _terminated(app: App, stage: Stage, load: Load, word: str, lines: int) -> tuple[float, float, list[Underway]]:
+async def _terminated(app: App, stage: Stage, load: Load, lines: int) -> tuple[float, float, list[Underway]]:
     """Begin what takes long, send SIGTERM, wait for the end: when it was sent, how long the end took, what became."""
     goes_on = asyncio.Event()
     tasks = [await _begun(going, goes_on) for going in _goings(app, stage, lines)]
-    if word and (export := stage.target.export) and export.fill:
-        await _fill(app, export.fill, f"{word}b", _MARKED)
     burst = plain(app, stage.target.read, "a request sent just before SIGTERM")
     tasks += [await _begun(burst, goes_on) for _ in range(_BURST)]
     at = time.monotonic()
@@ -259,23 +283,18 @@ async def _again(app: App) -> str:
     return ""
 
 
-async def _kept(app: App, stage: Stage, flights: Sequence[Underway], word: str) -> tuple[int, str]:
-    """What of the acknowledged is there: exported rows, and what is wrong with an upload that was under way."""
-    found, changed = 0, ""
-    if word and stage.target.export:
-        found, _ = await _exported(app, stage.target.export, f"{word}b", _MARKED)
+async def _changed(app: App, stage: Stage, flights: Sequence[Underway]) -> str:
+    """What is wrong with an upload that was under way and acknowledged; empty where nothing is known to be."""
     template = stage.target.upload
     for one in flights:
         if one.id and template and template.content:
             there = Template("GET", template.content)
             _, answer = await send(app, there, {"id": one.id})
             if not answer.good:
-                changed = f"{one.kind} was answered, and after the restart {there.path} says {answer.shown}"
-            elif answer.body != one.body:
-                changed = (
-                    f"{one.kind} was answered, and after the restart it has {answer.length} of {len(one.body)} bytes"
-                )
-    return found, changed
+                return f"{one.kind} was answered, and after the restart {there.path} says {answer.shown}"
+            if answer.body != one.body:
+                return f"{one.kind} was answered, and after the restart it has {answer.length} of {len(one.body)} bytes"
+    return ""
 
 
 def _lost(asked: Sequence[Asked], flights: Sequence[Underway], at: float) -> tuple[list[str], bool]:

@@ -25,6 +25,7 @@ _MEND: Final = (
     "Catch what a body, a header or a path can be wrong in, and answer it with 4xx and the reason; "
     "Holdfast's problem details answer what nobody catches."
 )
+_MEND_SILENT: Final = "Answer each request or close its connection, also where it asks for what is not there."
 
 
 class Met(msgspec.Struct, frozen=True):
@@ -158,7 +159,8 @@ def judge(facts: Hostility) -> Judgement:
     if wrong:
         worst = max(wrong, key=lambda one: (one.certain, one.status >= 500))
         more = f"; so were {len(wrong) - 1} more of {len(facts.met)}" if len(wrong) > 1 else ""
-        return broken(f"{worst.name}: {worst.wrong}{more}.", number, mend=_MEND, certain=worst.certain)
+        mend = _MEND if worst.status else _MEND_SILENT
+        return broken(f"{worst.name}: {worst.wrong}{more}.", number, mend=mend, certain=worst.certain)
     if facts.left:
         return not_proven(f"For {facts.left} of {facts.left + len(facts.met)} no time was left.", number=number)
     return kept(

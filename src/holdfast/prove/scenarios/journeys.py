@@ -20,7 +20,8 @@ from holdfast.prove.stage import Stage, send
 
 _AT_ONCE: Final = 20
 _GIVEN: Final = 5
-_PATIENCE_S: Final = 3.0
+_PATIENCE_S: Final = 8.0
+"""For the line of a request; one that its client left may be served to its end."""
 _LOOK_S: Final = 0.1
 _MEND: Final = "Give each request an ID in X-Request-ID, and write it into each line: `holdfast run` does both."
 _MEND_TOLD: Final = "Write one line for each request, with its ID, time, path and status: `holdfast run` does."
@@ -59,7 +60,7 @@ async def gather(stage: Stage) -> Journeys:
         every = [one for one in (*asked, *(one for one, _ in together)) if one.answer is not None and one.answer.status]
         answers = [one.answer for one in every if one.answer is not None]
         wanted = [id_of(one) for one in answers if id_of(one)]
-        lines = await _lines(app, wanted, given) if wanted else log_lines(app)
+        lines = await _lines(app, wanted, [*given, left.given]) if wanted else log_lines(app)
         by_id = _by_id(lines, [*wanted, *given, left.given])
         counts = Counter(wanted)
         ours = sum(bool(by_id[one]) for one in given)

@@ -7,17 +7,17 @@ from typing import Final, cast
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
-from holdfast.prove.fetching import fetched
+from holdfast.prove.fetching import Fetched
 from holdfast.prove.killing import Killing
-from holdfast.prove.rows import Counting, filling, tables
+from holdfast.prove.rows import tables
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.senders import Senders, Sending
-from holdfast.prove.sending import filled
 from holdfast.prove.stage import Stage, send
+from holdfast.prove.tables import PATIENCE_S, Tables
 
 _WITHIN_S: Final = 10.0
-_PATIENCE_S: Final = 6.0
+_PATIENCE_S: Final = 3.0
 _LOOK_S: Final = 0.2
 _ROWS: Final = 3000
 _MOST_ROWS: Final = 20_000
@@ -63,6 +63,8 @@ class KilledUpload(Facts, frozen=True):
     """Why nothing could be looked up."""
     unlooked: str = ""
     """What else could not be looked up."""
+    told: int = 0
+    """Acknowledged files that a dependency was told of. It explains, and decides nothing."""
     left_kb: int = 0
     """What the backend's folder has beyond the acknowledged files. It explains, and decides nothing."""
 
@@ -82,12 +84,8 @@ class _Watch:
         self.spoiled: list[str] = []
         self.under_way = self.resumable = self.resumed = self.rounds = 0
         self.restart = ""
-        self.tags: dict[str, int] = {}
-        """Tables that were acknowledged, and how many rows each has."""
-        self.fill: Template | None = None
+        self.tables: Tables | None = None
         self.reading_s = 0.0
-        self.missing = self.doubled = 0
-        self.rows_after_s = 0.0
         self.unlooked: list[str] = []
 
     def senders(self, killing: Killing | None) -> Senders:
@@ -104,7 +102,7 @@ class _Watch:
             return "", f"an upload was answered with {answer.shown}"
         if not self.upload.content:
             return "", "it is not known how a file is fetched: say content in upload, as in /files/{id}/content"
-        came = await senders.content(first)
+        came = await self._content(senders, first, time.monotonic() + _PATIENCE_S)
         if not first.is_in(came):
             return "", f"an upload did not come back even before anything was killed: {came.shown}"
         if self.upload.resumable:
@@ -117,78 +115,47 @@ class _Watch:
         answer = await senders.create(sending)
         if sending.path:
             answer = await senders.go_on(sending, len(sending.content))
-        if not sending.acknowledged or not sending.is_in(await senders.content(sending)):
+        until = time.monotonic() + _PATIENCE_S
+        if not sending.acknowledged or not sending.is_in(await self._content(senders, sending, until)):
             self.unlooked.append(f"{self.upload.resumable} said {answer.shown}, and no file was found for it")
             self.upload = self.upload._replace(resumable="")
 
     async def _try_rows(self) -> None:
         """Whether the rows of a table can be found again, and how long that takes."""
         export = self.stage.target.export
-        fill = export.fill if export is not None else None
-        if export is None or fill is None or not tables(fill):
+        if export is None or not tables(export.fill):
             return
-        self.fill = fill
         began = time.monotonic()
-        await self.add_rows(_ROWS, None)
-        if not self.tags or not await self.look_for_rows():
+        found = Tables(self.app, export, self.stage.chance, self.stage.tell)
+        if await found.add(_ROWS) and await found.look():
+            self.tables = found
+        else:
             self.unlooked.append(f"the rows of a table were not found in {export.shown}")
-            self.fill = None
-            self.tags.clear()
-        self.missing = self.doubled = 0
         self.reading_s = time.monotonic() - began
 
-    # -- rows --
-
-    async def add_rows(self, rows: int, killing: Killing | None) -> None:
-        """Send a table; `killing` then comes at a random moment while its rows are perhaps being read."""
-        if self.fill is None:
-            return
-        tag = f"{self.stage.chance.getrandbits(48):012x}"
-        sent = filling(self.fill, rows, tag, self.app.names)
-        answer = await self.app.client.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)
-        if answer.good:
-            self.tags[tag] = rows
-            if killing is not None:
-                killing.strike(self.stage.chance.uniform(0.0, min(2.0, 0.8 * self.reading_s)))
-
-    async def look_for_rows(self) -> bool:
-        """Look until all rows are there, or nothing more comes; whether they are all there, each once."""
-        export = cast("Template", self.stage.target.export)
-        began = moved = time.monotonic()
-        most = -1
-        while True:
-            counting = Counting()
-            path = filled(export.path, self.app.names, quoted=True)
-            await fetched(self.app.client, path, method=export.method, headers=export.headers, look=counting)
-            there = sum(counting.once(tag) for tag in self.tags)
-            self.doubled = sum(counting.doubled(tag) for tag in self.tags)
-            self.missing = sum(self.tags.values()) - there
-            self.rows_after_s = time.monotonic() - began
-            if there > most:
-                most, moved = there, time.monotonic()
-            if self.missing == 0 or self.doubled or time.monotonic() - moved > _PATIENCE_S:
-                return self.missing == 0 and not self.doubled
-            self.stage.tell(f"waiting for rows: {there} of {sum(self.tags.values())}")
-            await asyncio.sleep(_LOOK_S)
+    async def _add_rows(self, found: Tables, killing: Killing) -> None:
+        """Send a table, to be killed at a random moment while its rows are perhaps being read."""
+        rows = int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05)))
+        if await found.add(min(_MOST_ROWS, rows)):
+            killing.strike(self.stage.chance.uniform(0.0, min(2.0, 0.8 * self.reading_s)))
 
     # -- one round --
 
     async def round(self, number: int) -> bool:
         """Kill it, start it again, look everything up; whether there can be another round."""
         chance = self.stage.chance
-        amid_rows = number % 3 == 1 and self.fill is not None
+        amid_rows = self.tables if number % 3 == 1 else None
         killing = Killing(
             self.app,
-            after=10_000 if amid_rows else chance.randrange(4, 16),
+            after=10_000 if amid_rows is not None else chance.randrange(4, 16),
             delay_s=0.0 if number % 3 == 0 else chance.uniform(0.0, 0.05),
         )
         senders = self.senders(killing)
         clients = [senders.plain(), senders.plain(), senders.plain(slowly=True)]
         if self.upload.resumable:
             clients += [senders.resumable(), senders.resumable()]
-        if amid_rows:
-            rows = int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05)))
-            clients.append(self.add_rows(min(_MOST_ROWS, rows), killing))
+        if amid_rows is not None:
+            clients.append(self._add_rows(amid_rows, killing))
         self.rounds += await killing.amid(clients, _WITHIN_S)
         self.under_way += sum(not sending.acknowledged for sending in senders.sent)
         self.stage.tell(f"killed; starting it again ({number + 1})")
@@ -202,25 +169,30 @@ class _Watch:
 
     async def _look_up(self, senders: Senders, sent: Sequence[Sending]) -> None:
         turn = asyncio.Semaphore(_AT_ONCE)
+        until = time.monotonic() + _PATIENCE_S
 
         async def one(sending: Sending) -> None:
             async with turn:
                 if sending.acknowledged:
-                    await self._look_at(senders, sending)
+                    await self._look_at(senders, sending, until)
                 elif sending.path:
                     await self._go_on(senders, sending)
 
         await asyncio.gather(*map(one, sent))
         await self._look_for_halves(senders, [each for each in sent if not each.acknowledged and not each.path])
 
-    async def _look_at(self, senders: Senders, sending: Sending) -> None:
-        """An acknowledged file: is it there, with the same bytes?"""
-        self.kept.append(sending)
-        until = time.monotonic() + _PATIENCE_S
+    async def _content(self, senders: Senders, sending: Sending, until: float) -> Fetched:
+        """What the backend gives back for a file; it may take until then to find it."""
         came = await senders.content(sending)
-        while not came.good and came.status != 404 and time.monotonic() < until:
+        while not came.good and time.monotonic() < until:
             await asyncio.sleep(_LOOK_S)
             came = await senders.content(sending)
+        return came
+
+    async def _look_at(self, senders: Senders, sending: Sending, until: float) -> None:
+        """An acknowledged file: is it there, with the same bytes?"""
+        self.kept.append(sending)
+        came = await self._content(senders, sending, until)
         if not came.good:
             self.lost.append(f"{len(sending.content)} bytes: {came.shown}")
         elif not sending.is_in(came):
@@ -246,10 +218,7 @@ class _Watch:
         sending.offset = offset
         while sending.offset < size and not sending.acknowledged and time.monotonic() < until + _PATIENCE_S:
             answer = await senders.go_on(sending, size)
-        came = await senders.content(sending)
-        while not sending.is_in(came) and not came.good and time.monotonic() < until + _PATIENCE_S:
-            await asyncio.sleep(_LOOK_S)
-            came = await senders.content(sending)
+        came = await self._content(senders, sending, until + _PATIENCE_S)
         if sending.is_in(came):
             self.resumed += 1
         else:
@@ -296,8 +265,8 @@ async def gather(stage: Stage) -> KilledUpload:
             stage.tell(f"sending, to be killed ({number + 1})")
             if not await watch.round(number):
                 break
-        if watch.fill is not None and not watch.restart:
-            await watch.look_for_rows()
+        if watch.tables is not None and not watch.restart:
+            await watch.tables.look()
         size = await asyncio.to_thread(_size, app)
         return _facts(watch, well, size - sum(len(each.content) for each in watch.kept))
 
@@ -306,7 +275,16 @@ def _size(app: App) -> int:
     return sum(path.stat().st_size for path in app.folder.rglob("*") if path.is_file() and path != app.log)
 
 
+def _told(watch: _Watch) -> int:
+    """How many acknowledged files are named in what stand-ins of dependencies received."""
+    said = b" ".join(
+        one.body for each in watch.app.neighbours.values() if each.stand_in for one in each.stand_in.received
+    )
+    return sum(any(name and name.encode() in said for name in sending.ids) for sending in watch.kept)
+
+
 def _facts(watch: _Watch, well: str, left: int) -> KilledUpload:
+    rows = watch.tables
     return KilledUpload(
         well=well,
         fault=f"{watch.rounds} times it ended by SIGKILL, with {watch.under_way} uploads under way"
@@ -322,10 +300,11 @@ def _facts(watch: _Watch, well: str, left: int) -> KilledUpload:
         forgotten=tuple(watch.forgotten),
         resumed=watch.resumed,
         spoiled=tuple(watch.spoiled),
-        rows=sum(watch.tags.values()),
-        rows_missing=watch.missing,
-        rows_doubled=watch.doubled,
-        rows_after_s=watch.rows_after_s,
+        rows=rows.rows if rows else 0,
+        rows_missing=rows.missing if rows else 0,
+        rows_doubled=rows.doubled if rows else 0,
+        rows_after_s=rows.after_s if rows else 0.0,
+        told=_told(watch),
         restart=watch.restart,
         unlooked="; ".join(watch.unlooked),
         left_kb=max(0, left) >> 10,
@@ -370,13 +349,13 @@ def _bytes_lost(facts: KilledUpload) -> Judgement | None:
 def _rows_wrong(facts: KilledUpload) -> Judgement | None:
     if facts.rows_doubled:
         why = (
-            f"{facts.rows_doubled} of {facts.rows} rows of acknowledged tables were there more than once after kill -9."
+            f"{facts.rows_doubled} of {facts.rows} rows of acknowledged tables were there twice or more after kill -9."
         )
         return broken(why, f"{facts.rows_doubled} rows doubled", mend=_MEND_ROWS, certain=True)
     if facts.rows_missing:
         why = (
             f"{facts.rows_missing} of {facts.rows} rows of acknowledged tables never came after kill -9: "
-            f"nothing more had come for {_PATIENCE_S:g} s."
+            f"nothing more had come for {PATIENCE_S:g} s."
         )
         return broken(why, f"{facts.rows_missing} rows lost", mend=_MEND_ROWS)
     return None

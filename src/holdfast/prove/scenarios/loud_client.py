@@ -13,7 +13,7 @@ from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.counters import sampling
 from holdfast.prove.greedy import Greedy, Wish, greedy
 from holdfast.prove.http import Wire
-from holdfast.prove.ordinary import Fared, fared, harmed, load
+from holdfast.prove.ordinary import Fared, excuse, fared, harmed, load
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request
@@ -78,8 +78,8 @@ class LoudClient(Facts, frozen=True, kw_only=True):
     before: Fared
     during: Fared
     seconds: float = 0.0
-    asked: int = 0
-    """What the loud client asked for in this time, and what became of it."""
+    sent: int = 0
+    """What the loud client sent in this time, and what became of it."""
     answered: int = 0
     refused: int = 0
     cut: int = 0
@@ -111,21 +111,21 @@ async def gather(stage: Stage) -> LoudClient:
             before=before,
             during=during,
             seconds=seconds,
-            asked=client.asked,
+            sent=client.sent,
             answered=client.answered,
             refused=client.refused,
             cut=client.cut,
             statuses={str(status): count for status, count in client.statuses.most_common()},
             alive=app.alive,
         )
-    return fair(facts, judge, machine.limit())
+    return fair(facts, judge, excuse(machine, facts.before, facts.during))
 
 
 def _fault(client: Greedy, seconds: float) -> str:
-    if not client.asked:
+    if not client.sent:
         return ""
     return (
-        f"one client, {_READERS + _BIG_HEADS + _BIG_BODIES} connections, {client.asked / seconds:.0f} requests a second"
+        f"one client, {_READERS + _BIG_HEADS + _BIG_BODIES} connections, {client.sent / seconds:.0f} requests a second"
     )
 
 
@@ -162,14 +162,12 @@ async def _poured(app: App, name: str, first: bytes, piece: bytes, most: int = _
         async with asyncio.timeout(_PATIENCE_S), app.client.wire() as wire:
             hearing = asyncio.create_task(_heard(wire))
             try:
-                await wire.send(first)
-                while sent < most and not hearing.done():
-                    with contextlib.suppress(OSError):  # what it said before it cut is heard below
+                with contextlib.suppress(OSError):  # what it said before it cut is heard below
+                    await wire.send(first)
+                    while sent < most and not hearing.done():
                         await wire.send(piece)
-                    sent += len(piece)
-                await wire.send(last)
-                status, ended = await hearing, True
-            except OSError:
+                        sent += len(piece)
+                    await wire.send(last)
                 status, ended = await hearing, True
             finally:
                 hearing.cancel()
@@ -210,13 +208,13 @@ def _wishes(stage: Stage, app: App) -> list[Wish]:
 
 def judge(facts: LoudClient) -> Judgement:
     """What has no measure is refused or cut and fills no memory, and others are served as before."""
-    if not facts.asked or not facts.before.good:
+    if not facts.sent or not facts.before.good:
         return not_proven("The loud client was not heard, or nobody was served before.")
     if not facts.alive:
         return broken("The backend ended under one loud client.", "ended", mend=_MEND_LOUD, certain=True)
     if measureless := _measureless(facts):
         return measureless
-    rate = facts.asked / facts.seconds
+    rate = facts.sent / facts.seconds
     if harm := harmed(facts.before, facts.during, _FELT_MS):
         return broken(
             f"While one client sent {rate:.0f} requests a second, {harm}.",
@@ -224,7 +222,7 @@ def judge(facts: LoudClient) -> Judgement:
             mend=_MEND_LOUD,
         )
     return kept(
-        f"While one client sent {rate:.0f} requests a second, of which {facts.answered} of {facts.asked} were let in, "
+        f"While one client sent {rate:.0f} requests a second, of which {facts.answered} of {facts.sent} were let in, "
         f"others had {facts.during.shown} ({facts.before.p90_ms:.0f} ms before).",
         f"p90 {facts.before.p90_ms:.0f} to {facts.during.p90_ms:.0f} ms",
     )

@@ -18,7 +18,10 @@ from holdfast.prove.telling import failed, gives_away, tells_nothing
 _MOST: Final = 200
 _LEAST: Final = 20
 """Fewer show nothing."""
+_ENOUGH: Final = 40
 _MOST_S: Final = 7.0
+_LATE_S: Final = 12.0
+"""So much longer where there are not enough yet."""
 _FIRST_S: Final = 25.0
 """Until the first is made, on a machine that is busy."""
 _PATIENCE_S: Final = 5.0
@@ -100,7 +103,8 @@ async def _seen(app: App, document: object, stage: Stage) -> list[tuple[Case, An
                 answer = answer if failed(again.status) else again
             found.append((case, answer))
             stage.tell(f"{len(found)} requests")
-            if len(found) >= _MOST or time.monotonic() > until or not app.alive:
+            late = time.monotonic() - until
+            if len(found) >= _MOST or not app.alive or late > (0.0 if len(found) >= _ENOUGH else _LATE_S):
                 break
     return found
 

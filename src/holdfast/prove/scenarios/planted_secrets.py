@@ -2,12 +2,15 @@
 
 import asyncio
 import secrets
+import string
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, cast
+from urllib.parse import urlencode
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.html_forms import sign_in_form
 from holdfast.prove.http import Answer
 from holdfast.prove.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
 from holdfast.prove.outputs import log_lines, other_files
@@ -54,6 +57,7 @@ async def gather(stage: Stage) -> Secrets:
         before = len(log_lines(app))
         sowings = list(Sower(stage.chance).sowings(await _ground(app, stage)))
         own = [Planted(stage.secret, "configured secret", "the environment", -1), *_credentials(app)]
+        sowings = [*await _pages(app, stage), *sowings]
         answers, leaks = await _sown(app, sowings, own)
         await _signed_in(app, stage)
         lines = await _written(app)
@@ -146,6 +150,25 @@ def _leaks_of_answer(each: Sowing, answer: Answer, sent: Sequence[Planted]) -> l
         for one in found_in_text(text, sent)
         if one not in each.planted or not (one.personal or one.echoed)
     ]
+
+
+async def _pages(app: App, stage: Stage) -> list[Sowing]:
+    """Pages where one signs in, filled in as a browser does, with a password that is wrong, and with the right one."""
+    found: list[Sowing] = []
+    for path in _SIGN_INS:
+        page = await app.stranger.ask("GET", path, headers={"Accept": "text/html"})
+        form = sign_in_form(page.body.decode(errors="replace"), path) if page.good else None
+        if form is None:
+            continue
+        wrong = "".join(stage.chance.choices(string.ascii_letters + string.digits, k=24))
+        planted = Planted(wrong, "password", f"the form on the page {path}", -1)
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
+        if "set-cookie" in page.headers:
+            headers["Cookie"] = page.headers["set-cookie"].partition(";")[0]
+        for password, known in ((wrong, (planted,)), (stage.secret, ())):
+            body = urlencode(form.filled("someone", password)).encode()
+            found.append(Sowing("POST", form.action, headers, body, known, stranger=True))
+    return found
 
 
 async def _signed_in(app: App, stage: Stage) -> None:

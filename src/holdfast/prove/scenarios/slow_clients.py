@@ -3,26 +3,31 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
+
+import msgspec
 
 from holdfast.decide.latencies import Result
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.charts import Chart, Mark, Series
+from holdfast.prove.config import Template
 from holdfast.prove.filling import filled
 from holdfast.prove.http import Wire
-from holdfast.prove.ordinary import Fared, fared, harmed, load
+from holdfast.prove.ordinary import Fared, excuse, fared, harmed, load
+from holdfast.prove.resumable import address, creation, piece
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import filled as filled_in
 from holdfast.prove.sending import request
 from holdfast.prove.stage import Stage, send
 
 HEADS: Final = 240
 BODIES: Final = 48
 READERS: Final = 48
+OTHERS: Final = 24
 """So many that what is usually there runs out: 15 connections of a database, 40 threads."""
 _PATIENCE_S: Final = 16.0
 _QUICK_PATIENCE_S: Final = 13.0
@@ -30,10 +35,11 @@ _BEFORE_S: Final = 1.5
 _STEP_S: Final = 3.0
 _BYTE_EVERY_S: Final = 0.5
 _ANNOUNCED: Final = 1 << 20
-_ROWS: Final = 20_000
+_ROWS: Final = 10_000
 _RECEIVE: Final = 4096
-_AT_ONCE: Final = 8
-_APART_S: Final = 0.03
+_GROUPS: Final = 24
+_APART_S: Final = 0.06
+_AT_ONCE_S: Final = 0.5
 _PIPELINED: Final = 100
 _MEND: Final = (
     "Give heads and bodies a time to come in: `holdfast run` does (HOLDFAST_HEADER_TIMEOUT_S, "
@@ -45,6 +51,26 @@ _MEND_OTHERS: Final = (
 )
 
 
+class SlowKind(msgspec.Struct, frozen=True):
+    """Slow clients of one kind."""
+
+    name: str
+    """What they send a byte at a time, without an end."""
+    came: int
+    ended_s: tuple[float, ...] = ()
+    """After how many seconds the backend ended, or answered, each of those that it did."""
+
+    @property
+    def let_in(self) -> int:
+        """Those that were not turned away at once, as for being too many."""
+        return self.came - sum(at < _AT_ONCE_S for at in self.ended_s)
+
+    @property
+    def held(self) -> int:
+        """Those that were there to the end."""
+        return self.came - len(self.ended_s)
+
+
 class SlowClients(Facts, frozen=True, kw_only=True):
     """What became of slow clients, and of others meanwhile."""
 
@@ -52,17 +78,9 @@ class SlowClients(Facts, frozen=True, kw_only=True):
     """How long the slow ones were watched, at most."""
     before: Fared
     during: Fared
-    heads: int
-    """Connections that sent a head a byte at a time, without an end."""
-    heads_ended_s: tuple[float, ...] = ()
-    """After how many seconds the backend ended each of those that it ended."""
-    bodies: int = 0
-    """Requests whose bodies came a byte at a time."""
-    bodies_ended_s: tuple[float, ...] = ()
-    """After how many seconds each of those was answered or ended."""
+    slow: tuple[SlowKind, ...] = ()
     readers: int = 0
     """Clients that asked for something and read nothing."""
-    readers_ended: int = 0
     unconnected: int = 0
     """Slow clients that could not connect."""
 
@@ -89,9 +107,17 @@ class _Slow:
 class _Crowd:
     """Slow clients of one kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, count: int, first: Callable[[], bytes], *, heard: bool, reads: bool = True) -> None:
+        """So many come and send `first`; those that `read` nothing have a small buffer, too."""
+        self.name: str = name
         self.all: list[_Slow] = []
         self.unconnected: int = 0
+        self.drips: bytes = b"" if not reads else b"1\r\na\r\n" if name.startswith("chunks") else b"a"
+        """What each sends now and then."""
+        self._count = count
+        self._first = first
+        self._heard = heard
+        self._reads = reads
 
     @property
     def ended_s(self) -> tuple[float, ...]:
@@ -103,26 +129,29 @@ class _Crowd:
         """Those that have not."""
         return [one for one in self.all if one.ended_s is None]
 
-    async def come(self, stack: AsyncExitStack, app: App, count: int, first: Callable[[], bytes], **kind: bool) -> None:
-        """So many of them connect and send `first`, some at a time, for what comes at once is another trouble.
+    @property
+    def seen(self) -> SlowKind:
+        """As a fact."""
+        return SlowKind(self.name, len(self.all), self.ended_s)
 
-        Those that `read` nothing have a small buffer, too.
-        """
-        for _ in range(0, count, _AT_ONCE):
-            group = (self._one(stack, app, first(), **kind) for _ in range(_AT_ONCE))
+    async def come(self, stack: AsyncExitStack, app: App) -> None:
+        """They come, some at a time, for what comes at once is another trouble."""
+        size = -(-self._count // _GROUPS)
+        for begin in range(0, self._count, size):
+            group = (self._one(stack, app) for _ in range(min(size, self._count - begin)))
             await asyncio.gather(*group, asyncio.sleep(_APART_S))
 
-    async def _one(self, stack: AsyncExitStack, app: App, first: bytes, *, heard: bool, reads: bool = True) -> None:
+    async def _one(self, stack: AsyncExitStack, app: App) -> None:
         try:
-            wire = await stack.enter_async_context(app.client.wire(receive_bytes=0 if reads else _RECEIVE))
-            await wire.send(first, timeout_s=5.0)
+            wire = await stack.enter_async_context(app.client.wire(receive_bytes=0 if self._reads else _RECEIVE))
+            await wire.send(self._first(), timeout_s=5.0)
         except (OSError, TimeoutError):
             self.unconnected += 1
             return
         stack.callback(_leave, wire)
-        one = _Slow(wire, heard=heard)
+        one = _Slow(wire, heard=self._heard)
         self.all.append(one)
-        if reads:
+        if self._reads:
             watching = asyncio.create_task(one.watch())
             stack.callback(watching.cancel)
 
@@ -131,54 +160,70 @@ async def gather(stage: Stage) -> SlowClients:
     """Ask for ordinary things, let slow clients come, go on asking, and see when the slow ones are gone."""
     patience_s = _QUICK_PATIENCE_S if stage.quick else _PATIENCE_S
     target = stage.target
-    heads, bodies, readers = _Crowd(), _Crowd(), _Crowd()
     async with stage.app() as app:
         await filled(app, target, _ROWS)
         _, first = await send(app, target.read)
+        slow, readers = await _crowds(stage, app)
         async with watched_machine(app.pid) as machine:
             before = fared([await load(app, target, _BEFORE_S)])
             parts: list[Result] = []
-            async with _slow_ones(stage, app, heads, bodies, readers):
+            async with _present([*slow, readers], app):
                 until = time.monotonic() + patience_s
-                while not parts or ((heads.there or bodies.there) and time.monotonic() < until):
-                    stage.tell(f"{len(heads.there)} slow heads and {len(bodies.there)} slow bodies are still there")
-                    left_s = max(1.0, until - time.monotonic())
-                    parts.append(await load(app, target, min(_STEP_S, left_s)))
+                while not parts or (any(each.there for each in slow) and time.monotonic() < until):
+                    stage.tell(", ".join(f"{len(each.there)} with {each.name}" for each in slow) + " are there")
+                    parts.append(await load(app, target, min(_STEP_S, max(1.0, until - time.monotonic()))))
         facts = SlowClients(
             well=f"{target.read.shown} said {first.shown}; {before.shown}" if first.good and before.good else "",
-            fault=_fault(heads, bodies, readers),
+            fault=_fault(slow, readers),
             watched_s=patience_s,
             before=before,
             during=fared(parts),
-            heads=len(heads.all),
-            heads_ended_s=heads.ended_s,
-            bodies=len(bodies.all),
-            bodies_ended_s=bodies.ended_s,
+            slow=tuple(each.seen for each in slow),
             readers=len(readers.all),
-            unconnected=heads.unconnected + bodies.unconnected + readers.unconnected,
+            unconnected=sum(each.unconnected for each in (*slow, readers)),
         )
-    return fair(facts, judge, machine.limit())
+    return fair(facts, judge, excuse(machine, facts.before, facts.during))
 
 
-def _fault(heads: _Crowd, bodies: _Crowd, readers: _Crowd) -> str:
-    if len(heads.all) < HEADS // 2:
+def _fault(slow: Sequence[_Crowd], readers: _Crowd) -> str:
+    if len(slow[0].all) < HEADS // 2:
         return ""
-    return (
-        f"{len(heads.all)} connections sent a head a byte at a time, {len(bodies.all)} a body, "
-        f"and {len(readers.all)} read nothing"
-    )
+    return ", ".join(f"{len(each.all)} sent {each.name}" for each in slow) + f", {len(readers.all)} read nothing"
+
+
+async def _crowds(stage: Stage, app: App) -> tuple[list[_Crowd], _Crowd]:
+    """Who is slow with what, and those who read nothing."""
+    target, client = stage.target, app.client
+    sent = request(target.read, app.names)
+    read = client.head(sent.method, sent.path, sent.headers)
+    slow = [
+        _Crowd("a head", HEADS, lambda: read[:-2] + b"X-Slow: ", heard=False),
+        _Crowd("a second head", OTHERS, lambda: read + read[:-2] + b"X-Slow: ", heard=False),
+    ]
+    takes = [one for one in (target.upload, target.write) if one is not None]
+    slow += [
+        _Crowd(f"the body of {one.shown}", BODIES, partial(_body, app, one, _ANNOUNCED), heard=True)
+        for one in takes or [Template("POST", target.read.path)]
+    ]
+    slow += [_Crowd(f"chunks for {one.shown}", OTHERS, partial(_body, app, one, -1), heard=True) for one in takes[:1]]
+    if target.upload is not None and (where := target.upload.resumable):
+        begun = [await _begun(app, where) for _ in range(OTHERS)]
+        paths = [path for path in begun if path]
+        if paths:
+            slow.append(_Crowd("the body of a resumable upload", len(paths), partial(_resumed, app, paths), heard=True))
+    asked = read * _PIPELINED
+    if target.export is not None:
+        sent = request(target.export, app.names)
+        asked = client.head(sent.method, sent.path, sent.headers)
+    return slow, _Crowd("nothing", READERS, lambda: asked, heard=True, reads=False)
 
 
 @asynccontextmanager
-async def _slow_ones(stage: Stage, app: App, heads: _Crowd, bodies: _Crowd, readers: _Crowd) -> AsyncGenerator[None]:
+async def _present(crowds: Sequence[_Crowd], app: App) -> AsyncGenerator[None]:
     """They come, and send a byte now and then until the end of the block."""
     async with AsyncExitStack() as stack:
-        await asyncio.gather(
-            readers.come(stack, app, READERS, lambda: _asking(stage, app), heard=True, reads=False),
-            bodies.come(stack, app, BODIES, lambda: _body(stage, app), heard=True),
-            heads.come(stack, app, HEADS, lambda: _head(stage, app), heard=False),
-        )
-        dripping = asyncio.create_task(_drip(heads, bodies))
+        await asyncio.gather(*(each.come(stack, app) for each in crowds))
+        dripping = asyncio.create_task(_drip(crowds))
         stack.callback(dripping.cancel)
         yield
 
@@ -188,65 +233,55 @@ def _leave(wire: Wire) -> None:
         wire.reset()
 
 
-async def _drip(*crowds: _Crowd) -> None:
+async def _drip(crowds: Sequence[_Crowd]) -> None:
     while True:
         await asyncio.sleep(_BYTE_EVERY_S)
-        for one in (each for crowd in crowds for each in crowd.there):
-            with contextlib.suppress(OSError, TimeoutError):
-                await one.wire.send(b"a", timeout_s=0.1)
+        for crowd in crowds:
+            for one in crowd.there if crowd.drips else ():
+                with contextlib.suppress(OSError, TimeoutError):
+                    await one.wire.send(crowd.drips, timeout_s=0.1)
 
 
-def _head(stage: Stage, app: App) -> bytes:
-    sent = request(stage.target.read, app.names)
-    return app.client.head(sent.method, sent.path, sent.headers)[:-2] + b"X-Slow: "
+def _body(app: App, template: Template, length: int) -> bytes:
+    """The head of a request that announces a body, or chunks of one; and how it begins, as this template has it."""
+    sent = request(template, app.names, b"" if template.file else None)
+    begun = b"".join((sent.body or b"").partition(b"\r\n\r\n")[:2]) if template.file else (sent.body or b"a")[:1]
+    if length < 0:
+        begun = b"%x\r\n%b\r\n" % (len(begun), begun)
+    return app.client.head(sent.method, sent.path, sent.headers, length=length) + begun
 
 
-def _body(stage: Stage, app: App) -> bytes:
-    """The head of a request that announces a body, as the backend takes one where it is known; and its first bytes."""
-    template = stage.target.upload or stage.target.write
-    if template is None:
-        return app.client.head("POST", filled_in(stage.target.read.path, app.names), length=_ANNOUNCED)
-    sent = request(template, app.names, b"")
-    first = (sent.body or b"").partition(b"\r\n\r\n")
-    begun = first[0] + first[1] if template.file else b""
-    return app.client.head(sent.method, sent.path, sent.headers, length=_ANNOUNCED) + begun
+async def _begun(app: App, where: str) -> str:
+    """The path of an upload that can be gone on with; empty where none came about."""
+    first = creation(where, _ANNOUNCED, "slow.csv")
+    return address(await app.client.ask(first.method, first.path, headers=first.headers, body=first.body))
 
 
-def _asking(stage: Stage, app: App) -> bytes:
-    """Much that nobody will read: an export, or many answers."""
-    template = stage.target.export or stage.target.read
-    sent = request(template, app.names)
-    one = app.client.head(sent.method, sent.path, sent.headers)
-    return one if stage.target.export else one * _PIPELINED
+def _resumed(app: App, paths: list[str]) -> bytes:
+    sent = piece(paths.pop(), 0, b"")
+    return app.client.head(sent.method, sent.path, sent.headers, length=_ANNOUNCED)
 
 
 def judge(facts: SlowClients) -> Judgement:
     """Others are served as before, and heads and bodies that do not come are given up."""
-    if facts.heads == 0 or facts.before.good == 0:
+    if not any(each.came for each in facts.slow) or facts.before.good == 0:
         return not_proven("No slow client came about, or nobody was served before.")
-    crowd = f"{facts.heads} slow heads, {facts.bodies} slow bodies and {facts.readers} that read nothing"
-    if harm := harmed(facts.before, facts.during):
-        return broken(
-            f"Beside {crowd}, {harm}.", f"{facts.during.good} of {facts.during.asked} served", mend=_MEND_OTHERS
-        )
-    longer = "One that gives up later than that would be called broken here, too."
-    for name, there, ended in (
-        ("heads", facts.heads, facts.heads_ended_s),
-        ("bodies", facts.bodies, facts.bodies_ended_s),
-    ):
-        if there and not ended:
-            why = (
-                f"All {there} connections whose {name} never end were still held after {facts.watched_s:g} s. {longer}"
-            )
-            return broken(why, f"{there} {name} held for {facts.watched_s:g} s", mend=_MEND)
-        if len(ended) < there:
-            return not_proven(
-                f"Of {there} connections whose {name} never end {there - len(ended)} were still held after "
-                f"{facts.watched_s:g} s, and the others were not.",
-                mend=_MEND,
-                number=f"{there - len(ended)} {name} still held",
-            )
-    last_s = max((*facts.heads_ended_s, *facts.bodies_ended_s))
+    crowd = f"{sum(each.came for each in facts.slow)} slow clients and {facts.readers} that read nothing"
+    harm = harmed(facts.before, facts.during)
+    for each in facts.slow:
+        if each.held and each.held == each.let_in:
+            why = f"All {each.held} that send {each.name} without an end were still held after {facts.watched_s:g} s"
+            why += f", and {harm}." if harm else ". A backend that gives up later would be called broken here, too."
+            return broken(why, f"{each.held} held for {facts.watched_s:g} s", mend=_MEND, certain=True)
+    if harm:
+        number = f"{facts.during.good} of {facts.during.asked} served"
+        return broken(f"Beside {crowd}, {harm}.", number, mend=_MEND_OTHERS)
+    for each in facts.slow:
+        if each.held:
+            why = f"Of {each.let_in} that were let in and send {each.name} without an end {each.held} were still held"
+            why += f" after {facts.watched_s:g} s, and the others were not."
+            return not_proven(why, mend=_MEND, number=f"{each.held} still held")
+    last_s = max(max(each.ended_s, default=0.0) for each in facts.slow)
     return kept(
         f"Beside {crowd} others had {facts.during.shown} ({facts.before.p90_ms:.0f} ms before), "
         f"and the last slow one was given up after {last_s:.1f} s.",
@@ -256,23 +291,16 @@ def judge(facts: SlowClients) -> Judgement:
 
 def charts(facts: SlowClients) -> tuple[Chart, ...]:
     """How many of the slow ones are still there."""
-    series = tuple(
-        Series(name, _there(count, ended, facts.watched_s))
-        for name, count, ended in (
-            ("heads", facts.heads, facts.heads_ended_s),
-            ("bodies", facts.bodies, facts.bodies_ended_s),
-        )
-        if count
-    )
+    series = tuple(Series(each.name, _steps(each, facts.watched_s)) for each in facts.slow if each.came)
     says = "A line that does not fall: the backend holds those for as long as they like."
     marks = (Mark(facts.watched_s, "watched until here"),)
     return (Chart("Slow clients that are still there", says, "seconds", "connections", series, marks),)
 
 
-def _there(count: int, ended: tuple[float, ...], watched_s: float) -> tuple[tuple[float, float], ...]:
-    steps = [(0.0, float(count))]
-    for number, at in enumerate(ended, 1):
-        steps += [(at, float(count - number + 1)), (at, float(count - number))]
+def _steps(kind: SlowKind, watched_s: float) -> tuple[tuple[float, float], ...]:
+    steps = [(0.0, float(kind.came))]
+    for number, at in enumerate(kind.ended_s, 1):
+        steps += [(at, float(kind.came - number + 1)), (at, float(kind.came - number))]
     return (*steps, (max(watched_s, steps[-1][0]), steps[-1][1]))
 
 

@@ -93,7 +93,7 @@ class _Looking:
         self.app = app
         self.stage = stage
         self.quick = quick
-        self.seconds = 1.2 if stage.quick else 1.6
+        self.seconds = 1.0 if stage.quick else 1.3
         self.before = Paced()
         self.during: list[During] = []
         self.late: list[float] = []

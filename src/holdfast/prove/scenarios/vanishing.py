@@ -93,7 +93,7 @@ async def _rounds(
         stage.tell(f"{', '.join(way.name for way in found)}: round {len(rounds) + 1}")
         middle, received = await _leave(stage, app, found)
         within_s = _SETTLE_S if rounds else _WARM_S
-        now = await calm(app, folders, than, within_s, ignoring=("threads", *ignoring))
+        now = await calm(app, folders, than, within_s, ignoring=ignoring)
         rounds.append(Round(now, middle, received))
         than = now
         if len(rounds) > _ROUNDS or (len(rounds) > 1 and not grown([one.held for one in rounds], ignoring=ignoring)):
