@@ -288,6 +288,12 @@ def test_an_unknown_key_is_known_by_the_word_before_it_or_by_its_length():
         ("input_value='sesame', input_type=str", "input_value='[redacted:field]', input_type=str"),
         ("Key (email)=(bob) already exists.", "Key (email)=([redacted:field]) already exists."),
         ('Client Secret: "sesame"', 'Client Secret: "[redacted:field]"'),
+        (
+            "to=postgres%3A%2F%2Fbob%3Asesame%40db%2Fshop&a=b",
+            "to=postgres%3A%2F%2F[redacted:url-credentials]%40db%2Fshop&a=b",
+        ),
+        ("to=https%3a//bob:p%2540ss@x/y", "to=https%3a//[redacted:url-credentials]@x/y"),
+        ("to=https%3A%2F%2Fexample.com%2Fa%40b", "to=https%3A%2F%2Fexample.com%2Fa%40b"),
         ("https://bob:sesame@example.com/x?a=b@c", "https://[redacted:url-credentials]@example.com/x?a=b@c"),
         ('{"password": "sesame', '{"password": "[redacted:field]'),
         ("password: [1, 2", "password: [redacted:field]"),

@@ -46,6 +46,14 @@ async def test_many_offers_in_one_packet_are_all_answered():
     assert answers.count(b"HTTP/1.1 200") == 1501
 
 
+@pytest.mark.parametrize("said", [b"connection: close, upgrade\r\n", b"connection: close\r\nconnection: upgrade\r\n"])
+async def test_an_offer_on_the_last_request_of_a_connection_is_answered_too(said):
+    async with connected() as (reader, writer):
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n" + said + b"upgrade: nothing\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 10)
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("cut", range(0, 120, 7))
 async def test_an_offer_with_a_body_is_read_however_it_is_cut_into_packets(cut):
     async def echo(scope, receive, send):

@@ -127,7 +127,11 @@ class Reading(HttpToolsProtocol):
             if self._should_upgrade():
                 self.handle_websocket_upgrade()
             elif not self.refused:
-                return self._without_offer() + data[upgrade.args[0] :]
+                again = self._without_offer() + data[upgrade.args[0] :]
+                if not self.parser.should_keep_alive():  # it has seen `Connection: close`, and would read no more
+                    self.parser = httptools.HttpRequestParser(self)
+                    self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                return again
         except httptools.HttpParserCallbackError as error:
             self.logger.error("the door failed", exc_info=error)
             self.refuse(Unforeseen)

@@ -36,6 +36,8 @@ _PEM: Final = re.compile(
 _URL: Final = re.compile(
     r"://([^\s/?#@:\[\]\"'<>]*+(?::(?!\d{1,5}(?:[/?#]|\Z))[^\s\"'<>@]{0,256}+)?(?:@[^\s\"'<>@/?#]{1,128}+)*)@"
 )
+# The same as a value of a query, where its signs are percent-encoded, and perhaps only some of them.
+_ENCODED_URL: Final = re.compile(r"(?i)(?::|%3A)(?:%2F%2F|//)((?:(?!%2F|%3F|%23)[^\s/?#@&\"'<>]){1,400})(?:%40|@)")
 _LONG_USER: Final = 16
 _WEBHOOK: Final = re.compile(
     r"(?:hooks\.slack\.com/|discord(?:app)?\.com/api/webhooks/|webhook\.office\.com/|hooks\.zapier\.com/hooks/"
@@ -134,6 +136,12 @@ def _urls(text: str) -> Iterator[Finding]:
             yield Finding(match.start(1), match.end(1), "url-credentials")
 
 
+def _encoded_urls(text: str) -> Iterator[Finding]:
+    for match in _ENCODED_URL.finditer(text):
+        if ":" in match[1] or "%3a" in match[1].lower() or len(match[1]) >= _LONG_USER:
+            yield Finding(match.start(1), match.end(1), "url-credentials")
+
+
 def _sql_values(text: str) -> Iterator[Finding]:
     for match in _SQL.finditer(text):
         group = match.lastindex or 0
@@ -154,6 +162,7 @@ def _credentials(text: str) -> Iterator[Finding]:
 _FINDERS: Final[tuple[tuple[tuple[str, ...], _Finder], ...]] = (
     (("PRIVATE KEY", "PuTTY-"), _whole(_PEM, "pem")),
     (("://",), _urls),
+    (("%2F%2F", "%2f%2f", "%3A//", "%3a//"), _encoded_urls),
     (("hook", ".make.com"), _whole(_WEBHOOK, "webhook")),
     (("@", "%40"), _whole(_EMAIL, "email")),
     (("$", "HA}"), _whole(_PASSWORD_HASH, "password-hash")),
