@@ -5,9 +5,9 @@
     python bench/mutants.py --unmutated 20        the depot as it is, so often: nothing may be broken
     python bench/mutants.py --write               also the table of docs/prove.md
 
-The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy of
-the sources; the backend runs from the copy, and the judge from here. A fault is found if the promise that it breaks is
-broken, and by nothing else.
+The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy
+of the sources; the backend runs from the copy, and the judge from here. A fault is found if the promise that it breaks
+is broken, and by nothing else.
 """
 
 import argparse
@@ -127,9 +127,8 @@ def unmutated(times: int) -> bool:
         kept = [name for name, verdict in verdicts.items() if verdict == "kept"]
         broken = {name: promises[name]["why"] for name, verdict in verdicts.items() if verdict == "broken"}
         well = well and bool(kept) and not broken
-        print(
-            f"[{number} of {times}] {time.monotonic() - began:.0f} s, kept: {', '.join(kept)}; broken: {broken or 'none'}"
-        )
+        took = f"[{number} of {times}] {time.monotonic() - began:.0f} s"
+        print(f"{took}, kept: {', '.join(kept)}; broken: {broken or 'none'}", flush=True)
     return well
 
 
@@ -148,11 +147,8 @@ def main() -> None:
     for number, mutant in enumerate(chosen, 1):
         verdicts.append(judged(mutant, options.seed))
         one = verdicts[-1]
-        mark = "found " if one.found else "MISSED"
-        print(
-            f"[{number} of {len(chosen)}] {one.took_s:4.0f} s {mark} {mutant.promise}: {mutant.name}: {one.verdict}: {one.why[:150]}",
-            flush=True,
-        )
+        mark = f"[{number} of {len(chosen)}] {one.took_s:4.0f} s {'found ' if one.found else 'MISSED'}"
+        print(f"{mark} {mutant.promise}: {mutant.name}: {one.verdict}: {one.why[:150]}", flush=True)
     print(f"\n{table(verdicts)}")
     if options.write:
         text = PAGE.read_text()

@@ -370,4 +370,3 @@ class Admission:
         if not (line.pressed and line.tickets) or self._lowest > priority or any(each.tickets for each in lower):
             return False
         return line.share > 0.0 and chance < (self.ratio - sum(each.share for each in lower)) / line.share
-

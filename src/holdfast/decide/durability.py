@@ -285,6 +285,14 @@ def durability(seen: Iterable[Call], asked: Asked, world: World) -> Durability:
     )
 
 
+def touches(call: Call) -> bool:
+    """Whether a call changes or syncs a file."""
+    if call.name in _RENAMES | _LINKS | _UNLINKS:
+        return True
+    where = next((what for _, what in call.descriptors), "")
+    return call.name in _WRITES | SYNCS | set(_COPIES) and where.startswith("/") and not where.startswith(_NOWHERE)
+
+
 def _waits(call: Call) -> bool:
     return "O_SYNC" in call.arguments or "O_DSYNC" in call.arguments
 

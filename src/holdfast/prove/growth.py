@@ -10,7 +10,7 @@ from holdfast.prove.charts import Chart, Series
 from holdfast.prove.counters import Samples
 
 MB: Final = 1 << 20
-_NOISE_MB: Final = 24.0
+_NOISE_MB: Final = 28.0
 """So much may come and go by itself: caches that fill, memory that an allocator keeps."""
 _SHARE: Final = 0.35
 """Up to this share of what more went through, memory counts as flat."""

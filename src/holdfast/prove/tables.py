@@ -15,6 +15,7 @@ from holdfast.prove.sending import filled
 PATIENCE_S: Final = 6.0
 """For so long nothing more may come before the rest is taken to be lost."""
 _LOOK_S: Final = 0.2
+_OFTEN_S: Final = 0.02
 
 
 class Tables:
@@ -26,6 +27,8 @@ class Tables:
         """How many rows each has that was acknowledged."""
         self.missing: int = 0
         self.doubled: int = 0
+        self.gradual: bool = False
+        """Whether some rows of a table were seen to be there before the others."""
         self.after_s: float = 0.0
         """How long was looked until they were all there."""
         self._app = app
@@ -64,11 +67,20 @@ class Tables:
             self._tell(f"waiting for rows: {there} of {self.rows}")
             await asyncio.sleep(_LOOK_S)
 
+    async def amid(self, within_s: float) -> None:
+        """Wait until some rows are there and others are not; if that is not seen, as long as `within_s`."""
+        until = time.monotonic() + within_s
+        self.gradual = False
+        while not self.gradual and (left_s := until - time.monotonic()) > 0:
+            await self._look_once()
+            await asyncio.sleep(min(_OFTEN_S, left_s))
+
     async def _look_once(self) -> int:
         counting = Counting()
         path = filled(self._export.path, self._app.names, quoted=True)
         headers = self._export.headers
         await fetched(self._app.client, path, method=self._export.method, headers=headers, look=counting)
+        self.gradual = self.gradual or any(0 < counting.once(tag) < rows for tag, rows in self.sent.items())
         there = sum(counting.once(tag) for tag in self.sent)
         self.doubled = sum(counting.doubled(tag) for tag in self.sent)
         self.missing = self.rows - there

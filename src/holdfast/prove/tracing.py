@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from holdfast.decide.durability import OPENS, TRACED, Asked, Durability, World, durability
+from holdfast.decide.durability import OPENS, TRACED, Asked, Durability, World, durability, touches
 from holdfast.decide.syscalls import Call, calls
 from holdfast.prove.running import App, command
 from holdfast.prove.stage import Stage
@@ -24,6 +24,7 @@ _NOT_OURS: Final = {".git", ".venv", "node_modules", "__pycache__"}
 _LOOK_S: Final = 0.05
 _PATIENCE_S: Final = 5.0
 _LATE_S: Final = 1.5
+_QUIET_S: Final = 0.25
 _TRIAL_S: Final = 20.0
 MISSING: Final = (
     "strace is not installed, and without it system calls cannot be seen (Debian and Ubuntu: apt-get install strace)"
@@ -66,8 +67,28 @@ class Traced:
         self.app: App = app
         self._file = file
         self._cwd = cwd
+        self._patience_s = _PATIENCE_S
         self._read = 0
         self._opened: list[Call] = []
+
+    async def quiet(self) -> None:
+        """Wait until nothing was written for a while, so that what is seen next belongs to what is asked next."""
+        loop = asyncio.get_running_loop()
+        began = still = loop.time()
+        there = -1
+        while loop.time() - still < _QUIET_S:
+            if loop.time() - began > self._patience_s:
+                self._patience_s = _QUIET_S  # it always writes something
+                return
+            written = await asyncio.to_thread(self._writes)
+            if written != there:
+                there, still = written, loop.time()
+            await asyncio.sleep(_LOOK_S)
+
+    def _writes(self) -> int:
+        """How often a file was written since the last look at the world, logs aside."""
+        log = str(self.app.log)
+        return sum(touches(call) and log not in call.arguments for call in self._calls())
 
     def world(self) -> World:
         """What is there now, beside the calls. Blocks for a moment."""

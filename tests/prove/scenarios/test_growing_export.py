@@ -83,7 +83,7 @@ async def proved(tmp_path, mode: str, export: object = EXPORT):
 async def test_a_backend_that_reads_and_sends_batch_by_batch_is_kept(tmp_path):
     found, judged = await proved(tmp_path, "well")
     assert judged.verdict is Verdict.KEPT, (judged, found)
-    assert [one.rows for one in found.exported] == [1000, 3000, 16_000]
+    assert [one.rows for one in found.exported] == [1000, 3000, 20_000]
     assert all(set(one.counted) == {one.rows} for one in found.exported)
 
 

@@ -91,7 +91,7 @@ async def test_a_backend_that_stores_before_it_answers_is_kept(tmp_path):
     assert found.rounds == 2
     assert found.acknowledged > 0
     assert found.under_way > 0
-    assert found.rows >= 3000
+    assert found.rows >= 6000
     assert found.unlooked == ""
 
 

@@ -21,7 +21,7 @@ from holdfast.prove.stage import Stage
 
 _FEWEST: Final = 1000
 _ROWS: Final = (_FEWEST, 12_000, 40_000)
-_QUICK: Final = (_FEWEST, 3000, 16_000)
+_QUICK: Final = (_FEWEST, 3000, 20_000)
 _WIDE: Final = 2000
 """Bytes in a row: what has to be told from noise is bytes, and what takes time is rows."""
 _TIMEOUT_S: Final = 40.0

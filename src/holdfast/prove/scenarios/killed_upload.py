@@ -21,6 +21,8 @@ _PATIENCE_S: Final = 3.0
 _LOOK_S: Final = 0.2
 _ROWS: Final = 3000
 _MOST_ROWS: Final = 20_000
+_SLACK: Final = 3.0
+"""Rows may take so many times as long as the first time."""
 _AT_ONCE: Final = 4
 _MEND: Final = "Store and sync a file under its name, whole, before it is answered: `holdfast.uploads` does."
 _MEND_ROWS: Final = (
@@ -86,6 +88,7 @@ class _Watch:
         self.restart = ""
         self.tables: Tables | None = None
         self.reading_s = 0.0
+        self.gradual = False
         self.unlooked: list[str] = []
 
     def senders(self, killing: Killing | None) -> Senders:
@@ -125,37 +128,39 @@ class _Watch:
         export = self.stage.target.export
         if export is None or not tables(export.fill):
             return
-        began = time.monotonic()
         found = Tables(self.app, export, self.stage.chance, self.stage.tell)
         if await found.add(_ROWS) and await found.look():
             self.tables = found
         else:
             self.unlooked.append(f"the rows of a table were not found in {export.shown}")
-        self.reading_s = time.monotonic() - began
+        self.reading_s, self.gradual = found.after_s, found.gradual
 
-    async def _add_rows(self, found: Tables, killing: Killing) -> None:
-        """Send a table, to be killed at a random moment while its rows are perhaps being read."""
-        rows = int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05)))
-        if await found.add(min(_MOST_ROWS, rows)):
-            killing.strike(self.stage.chance.uniform(0.0, min(2.0, 0.8 * self.reading_s)))
+    async def _add_rows(self, found: Tables, killing: Killing, *, amid: bool) -> None:
+        """Send a table; `amid` its rows being read it is to be killed, as far as one can tell when that is."""
+        rows = min(_MOST_ROWS, int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05))))
+        if await found.add(rows) and amid:
+            expected_s = self.reading_s * rows / _ROWS
+            share = _SLACK if self.gradual else self.stage.chance.uniform(0.1, 0.9)
+            await found.amid(min(_WITHIN_S / 2, share * expected_s))
+            killing.strike()
 
     # -- one round --
 
     async def round(self, number: int) -> bool:
         """Kill it, start it again, look everything up; whether there can be another round."""
         chance = self.stage.chance
-        amid_rows = self.tables if number % 3 == 1 else None
+        amid_rows = number % 3 == 1 and self.tables is not None
         killing = Killing(
             self.app,
-            after=10_000 if amid_rows is not None else chance.randrange(4, 16),
+            after=10_000 if amid_rows else chance.randrange(4, 16),
             delay_s=0.0 if number % 3 == 0 else chance.uniform(0.0, 0.05),
         )
         senders = self.senders(killing)
         clients = [senders.plain(), senders.plain(), senders.plain(slowly=True)]
         if self.upload.resumable:
             clients += [senders.resumable(), senders.resumable()]
-        if amid_rows is not None:
-            clients.append(self._add_rows(amid_rows, killing))
+        if self.tables is not None:
+            clients.append(self._add_rows(self.tables, killing, amid=amid_rows))
         self.rounds += await killing.amid(clients, _WITHIN_S)
         self.under_way += sum(not sending.acknowledged for sending in senders.sent)
         self.stage.tell(f"killed; starting it again ({number + 1})")

@@ -229,4 +229,5 @@ SCENARIO: Final = Scenario(
     facts=Secrets,
     gather=gather,
     judge=judge,
+    quick=True,
 )

@@ -124,6 +124,7 @@ def marked_table(rows: int, marker: str) -> bytes:
 
 async def _step(seen: Traced, what: str, sent: Request, marker: str, size: int) -> tuple[Step, Answer]:
     app = seen.app
+    await seen.quiet()
     world = await asyncio.to_thread(seen.world)
     body = sent.body or b""
     began = time.time()
@@ -222,5 +223,6 @@ SCENARIO: Final = Scenario(
     facts=PowerLoss,
     gather=gather,
     judge=judge,
+    quick=True,
     part="against power loss",
 )

@@ -1,6 +1,7 @@
 """Responsive: quick requests are served as before, whatever else the backend is busy with."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -24,6 +25,7 @@ from holdfast.prove.work import Work, calm, kept_at
 _ROWS: Final = 40_000
 """Of what is uploaded."""
 _SLOW_MS: Final = 1_000.0
+_MOST_S: Final = 18.0
 _ALONE: Final = 6
 _CALM_S: Final = 5.0
 _TIMES: Final = 10.0
@@ -68,11 +70,13 @@ async def gather(stage: Stage) -> SlowHandler:
         looking = _Looking(app, stage, await quickest(app, stage.target))
         await looking.begin()
         for some in _KINDS:
-            for each in await some(app, stage.target):
+            for each in await some(app, stage.target) if looking.goes_on else ():
                 await looking.beside(each)
-        await looking.beside_reads()
-        for each in await work.uploads(app, stage.target, _ROWS):  # last, for what they bring makes the rest longer
-            await looking.beside(each)
+        if looking.goes_on:
+            await looking.beside_reads()
+        if looking.goes_on:  # last, for what they bring makes the rest longer
+            for each in await work.uploads(app, stage.target, _ROWS):
+                await looking.beside(each)
     during, before = looking.during, looking.before
     done = [one.what for one in during if one.done]
     facts = SlowHandler(
@@ -97,6 +101,12 @@ class _Looking:
         self.before = Paced()
         self.during: list[During] = []
         self.late: list[float] = []
+        self.until = time.monotonic() + _MOST_S
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is time for more. A backend that is held up takes long over everything, and has been seen."""
+        return time.monotonic() < self.until
 
     async def begin(self) -> None:
         """See how they fare alone."""
