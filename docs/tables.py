@@ -171,13 +171,16 @@ def state_table() -> str:
 
 def promise_table(folder: str) -> str:
     """List the catalogue; pages of promises lie in `folder`, seen from the page that the table is for."""
-    return table(("promise", "", "today"), [_promise(promise, folder) for promise in CATALOGUE])
+    return table(("promise", "", "kept by", "proven by"), [_promise(promise, folder) for promise in CATALOGUE])
 
 
-def _promise(promise: Promise, folder: str) -> tuple[str, str, str]:
+def _promise(promise: Promise, folder: str) -> tuple[str, str, str, str]:
     page = DOCS / "promises" / f"{promise.name}.md"
     name = f"[{promise.name}]({folder}/{promise.name}.md)" if promise.kept_by and page.exists() else promise.name
-    return name, promise.sentence, ", ".join(f"`{module}`" for module in promise.kept_by) or "to come"
+    scenarios = folder.replace("promises", "scenarios")
+    proven = [f"[{each.name}]({scenarios}/{each.name}.md)" for each in ALL if each.promise == promise.name]
+    kept = ", ".join(f"`{module}`" for module in promise.kept_by)
+    return name, promise.sentence, kept or "to come", ", ".join(proven) or "-"
 
 
 # -- scenarios --

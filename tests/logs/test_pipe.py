@@ -64,6 +64,20 @@ def test_a_full_pipe_makes_nobody_wait_and_the_dropped_lines_are_counted_and_sai
     assert (received, said) == (sent - dropped, dropped)
 
 
+def test_facts_count_for_as_much_as_is_in_them(piped):
+    read, pipe = piped()
+    fact = "x" * 65_535 + "\n"
+    for _ in range(400):  # 26 MB
+        pipe.write_fact(fact, len(fact))
+    assert pipe.dropped_in_all > 200
+    received = b""
+    while received.count(b"x\n") < 400 - pipe.dropped_in_all:
+        received += os.read(read, 1 << 20)
+    assert pipe.flush()
+    pipe.write_fact(fact, len(fact))  # what was written counts no more
+    assert pipe.dropped_in_all < 400
+
+
 def test_a_reader_that_has_gone_stops_nobody():
     read, write = os.pipe()
     pipe = Pipe(write, lambda lines: b"", str.encode)

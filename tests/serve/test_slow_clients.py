@@ -3,8 +3,10 @@
 import contextlib
 import http.client
 import json
+import signal
 import socket
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -122,6 +124,27 @@ def test_idle_connections_make_room_for_new_ones(tmp_path):
             connection.sendall(b"GET /quick HTTP/1.1\r\nhost: x\r\n\r\n")
             assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
         assert httpx2.get(running.url + "/quick", timeout=20).status_code == 200
+
+
+def accepted_on(port: int) -> int:
+    """Connections to a port that a process has taken: the kernel gives them an inode then."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(one[1].split(":")[1], 16) == port and one[3] == "01" and one[9] != "0" for one in lines)
+
+
+def test_a_burst_does_not_pass_the_most_connections(tmp_path):
+    settings = {"HOLDFAST_CONNECTIONS_MAX": "20", "HOLDFAST_HEADER_TIMEOUT_S": "1"}
+    most: list[int] = []
+    with serving(tmp_path, APP, **settings) as running, contextlib.ExitStack() as stack:
+        running.signal(signal.SIGSTOP)  # so that all of them wait when it looks
+        for _ in range(100):
+            stack.enter_context(opened(running)).sendall(b"GET /quick HTTP/1.1\r\n")
+        running.signal(signal.SIGCONT)
+        while len(most) < 200:
+            most.append(accepted_on(running.port))
+            time.sleep(0.005)
+        assert httpx2.get(running.url + "/quick", timeout=20).status_code == 200
+    assert 0 < max(most) <= 20
 
 
 def test_half_sent_heads_do_not_keep_an_ordinary_client_out(tmp_path):

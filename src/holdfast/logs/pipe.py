@@ -19,7 +19,7 @@ _GATHER_S: Final = 0.02
 """How long the writer lets lines gather once one has come. So much can be lost to a kill -9."""
 _CLOSE_S: Final = 2.0
 _FACT_BYTES: Final = 512
-"""What a fact counts for in the queue: about the length of its line."""
+"""What a fact counts for in the queue, beside the texts in it that others chose: about the length of its line."""
 
 Fact = TypeVar("Fact")
 
@@ -39,7 +39,8 @@ class Pipe(Generic[Fact]):
         self._tell_dropped = tell_dropped
         self._render = render
         self._lock_fd = os.open(lock, os.O_RDWR | os.O_CLOEXEC) if lock else None
-        self._queue: list[bytes | Fact] = []
+        self._queue: list[tuple[bytes | Fact, int]] = []
+        """What waits, and what each counts for."""
         self._size = 0
         self._dropped = 0
         self.dropped_in_all: int = 0
@@ -57,9 +58,12 @@ class Pipe(Generic[Fact]):
         """Queue one line, which ends in a newline. Never waits, never raises."""
         self._add(line, len(line))
 
-    def write_fact(self, fact: Fact) -> None:
-        """Queue a fact, whose line is made later. Never waits, never raises."""
-        self._add(fact, _FACT_BYTES)
+    def write_fact(self, fact: Fact, texts: int = 0) -> None:
+        """Queue a fact, whose line is made later. Never waits, never raises.
+
+        `texts` is how long what others chose in it is, such as a path.
+        """
+        self._add(fact, _FACT_BYTES + texts)
 
     def _add(self, item: bytes | Fact, size: int) -> None:
         with self._guard:
@@ -67,7 +71,7 @@ class Pipe(Generic[Fact]):
                 self._dropped += 1
                 self.dropped_in_all += 1
                 return
-            self._queue.append(item)
+            self._queue.append((item, size))
             self._size += size
             first = len(self._queue) == 1
         if first:
@@ -106,22 +110,22 @@ class Pipe(Generic[Fact]):
             if self._closing.is_set():
                 return
 
-    def _take(self) -> list[bytes | Fact]:
+    def _take(self) -> list[tuple[bytes | Fact, int]]:
         with self._guard:
             taken, self._queue = self._queue, []
             if not taken:
                 self._idle.set()
         return taken
 
-    def _put_all(self, taken: list[bytes | Fact]) -> bool:
+    def _put_all(self, taken: list[tuple[bytes | Fact, int]]) -> bool:
         """Write what was taken, in batches; what waits in it still counts as queued. False once nobody can read it."""
         lines: list[bytes] = []
         size = counted = 0
-        for number, item in enumerate(taken, 1):
+        for number, (item, weight) in enumerate(taken, 1):
             line = item if isinstance(item, bytes) else self._render(item)
             lines.append(line)
             size += len(line)
-            counted += len(line) if line is item else _FACT_BYTES
+            counted += weight
             if size >= _BATCH_BYTES or number == len(taken):
                 if not self._put(b"".join([*lines, self._said_dropped()])):
                     return False

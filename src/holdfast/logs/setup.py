@@ -57,7 +57,7 @@ class Logs(logging.Handler):
     def request_finished(self, fact: RequestFinished) -> None:
         """Write the canonical line of a request."""
         if canonical.LOGGER.isEnabledFor(canonical.level_of(fact)):
-            self.pipe.write_fact(fact)
+            self.pipe.write_fact(fact, len(fact.path) + len(fact.query))
 
     def _request_line(self, fact: RequestFinished) -> bytes:
         try:

@@ -61,6 +61,11 @@ class Acceptor:
         listener.setblocking(False)
         self._loop.add_reader(listener.fileno(), self._accept)
 
+    @property
+    def connecting(self) -> int:
+        """Connections that were taken, and for which there is no protocol yet."""
+        return len(self._connecting)
+
     def close(self) -> None:
         """Take no more."""
         if self._pause is not None:

@@ -166,11 +166,15 @@ class Server(UvicornServer):
     def _has_room(self) -> bool:
         """Whether one more connection may be taken. Those that wait for nothing make room for it."""
         most, connections = self.most_connections, self.server_state.connections
-        if len(connections) < most:
+        taken = len(connections) + sum(acceptor.connecting for acceptor in self.acceptors)
+        if taken < most:
+            return True
+        doors = [door for door in connections if isinstance(door, Door)]
+        staying = [door for door in doors if not door.transport.is_closing()]
+        if taken - (len(doors) - len(staying)) < most:
             return True
         idle = sorted(
-            (door for door in connections if isinstance(door, Door) and door.idle_since is not None),
-            key=lambda door: door.idle_since or 0.0,
+            (door for door in staying if door.idle_since is not None), key=lambda door: door.idle_since or 0.0
         )
         for door in idle[: max(1, most // _SHARE)]:
             door.transport.close()

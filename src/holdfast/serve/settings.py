@@ -7,6 +7,12 @@ from typing import Annotated
 from holdfast.settings import Settings, option
 
 
+def _most_connections() -> int:
+    """So many that there are descriptors left for what the process has open beside them."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, descriptors // 2, min(descriptors * 9 // 10, descriptors - 64))
+
+
 class ServerSettings(Settings, prefix="HOLDFAST", title="server"):
     """Where `holdfast run` listens, and with how many processes."""
 
@@ -52,9 +58,9 @@ class SlowSettings(Settings, prefix="HOLDFAST", title="slow"):
             "The most connections of a process; those that wait for their next request make room for others.",
             ge=1,
             le=1_000_000,
-            default="nine tenths of the file descriptors",
+            default="nine tenths of the file descriptors, and 64 less than these where they are few",
         ),
-    ] = dataclasses.field(default_factory=lambda: max(16, resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 9 // 10))
+    ] = dataclasses.field(default_factory=_most_connections)
 
 
 class ProxySettings(Settings, prefix="HOLDFAST", title="proxy"):
