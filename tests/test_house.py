@@ -46,9 +46,9 @@ OPTIONAL = {
     "httpx2": {"contrib.httpx2"},
     "pyinstrument": {"profile.session"},
     "h11": {"prove"},
-    "schemathesis": {"prove.generating"},
-    "requests": {"prove.generating"},  # what schemathesis asks with
-    "hypothesis": {"prove.generating"},  # what it generates with
+    "schemathesis": {"prove.props.generating"},
+    "requests": {"prove.props.generating"},  # what schemathesis asks with
+    "hypothesis": {"prove.props.generating"},  # what it generates with
     "pytest": {"testing"},
 }
 EVERYWHERE = {"msgspec"}

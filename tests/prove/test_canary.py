@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from holdfast.decide.verdicts import broken, kept
-from holdfast.prove.canary import Lateness, Machine, Used, fair, watched_machine
+from holdfast.prove.props.canary import Lateness, Machine, Used, fair, watched_machine
 from holdfast.prove.scenario import Facts
 
 

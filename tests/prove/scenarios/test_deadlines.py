@@ -6,7 +6,7 @@ import pytest
 from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.leaving import Left
+from holdfast.prove.props.leaving import Left
 from holdfast.prove.scenarios.deadlines import SCENARIO, Deadlines, Hung, charts, judge
 
 SHOP = """

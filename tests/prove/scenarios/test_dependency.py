@@ -7,7 +7,7 @@ import pytest
 from scenarios.proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.meanwhile import Pace
+from holdfast.prove.props.meanwhile import Pace
 from holdfast.prove.scenarios.dependency import SCENARIO, Dependency, Needing, OneNeighbour, Wrong, charts, judge
 
 SHOP = """

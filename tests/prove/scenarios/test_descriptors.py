@@ -8,8 +8,8 @@ import pytest
 from proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.holding import Held
-from holdfast.prove.round_trip import Trip
+from holdfast.prove.props.holding import Held
+from holdfast.prove.props.round_trip import Trip
 from holdfast.prove.scenarios.descriptors import SCENARIO, Descriptors, Exhaustion, gather
 
 SHOP = """

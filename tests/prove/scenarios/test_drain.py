@@ -6,9 +6,9 @@ from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.http import Answer
+from holdfast.prove.props.steady import Fate, fate_of
+from holdfast.prove.props.underway import opcodes, parsed
 from holdfast.prove.scenarios.drain import SCENARIO, Drain, Moment, charts, gather, judge
-from holdfast.prove.steady import Fate, fate_of
-from holdfast.prove.underway import opcodes, parsed
 
 pytestmark = pytest.mark.anyio
 

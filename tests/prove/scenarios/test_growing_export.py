@@ -5,8 +5,8 @@ from keeping import EXPORT, SOURCE
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.growth import MB, Peak
-from holdfast.prove.rows import Counting, pieces
+from holdfast.prove.props.growth import MB, Peak
+from holdfast.prove.props.rows import Counting, pieces
 from holdfast.prove.scenarios.growing_export import SCENARIO, Exported, GrowingExport, charts, gather
 
 pytestmark = pytest.mark.anyio

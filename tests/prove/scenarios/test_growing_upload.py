@@ -5,7 +5,7 @@ from keeping import RESUMABLE, SOURCE, UPLOAD
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.growth import Peak
+from holdfast.prove.props.growth import Peak
 from holdfast.prove.scenarios.growing_upload import SCENARIO, GrowingUpload, Sent, charts, gather
 
 pytestmark = pytest.mark.anyio

@@ -5,10 +5,10 @@ import pytest
 from proving import proving
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.hostility import Aim, hostilities
 from holdfast.prove.http import Answer
+from holdfast.prove.props.hostility import Aim, hostilities
+from holdfast.prove.props.telling import failed, gives_away, tells_nothing
 from holdfast.prove.scenarios.hostile import Hostility, Met, gather, judge
-from holdfast.prove.telling import failed, gives_away, tells_nothing
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from proving import HOLDFAST, proving
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.http import Answer
-from holdfast.prove.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
 from holdfast.prove.scenarios.journeys import Journeys, gather, judge
 
 pytestmark = pytest.mark.anyio

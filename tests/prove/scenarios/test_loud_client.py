@@ -7,7 +7,7 @@ import pytest
 from proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.ordinary import Fared
+from holdfast.prove.props.ordinary import Fared
 from holdfast.prove.scenarios.loud_client import SCENARIO, Greed, LoudClient, gather, judge
 
 SHOP = """

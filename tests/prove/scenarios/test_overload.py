@@ -7,7 +7,7 @@ import pytest
 from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.canary import fair
+from holdfast.prove.props.canary import fair
 from holdfast.prove.scenarios.overload import SCENARIO, Level, Overload, _hopeless, charts, judge, possible
 
 SHOP = """

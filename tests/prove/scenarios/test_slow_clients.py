@@ -7,7 +7,7 @@ import pytest
 from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.ordinary import Fared, harmed
+from holdfast.prove.props.ordinary import Fared, harmed
 from holdfast.prove.scenarios.slow_clients import SCENARIO, SlowClients, SlowKind, charts, gather, judge
 
 SHOP = """

@@ -6,7 +6,7 @@ import pytest
 from scenarios.proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.meanwhile import Pace
+from holdfast.prove.props.meanwhile import Pace
 from holdfast.prove.scenarios.slow_handler import SCENARIO, During, SlowHandler, charts, judge
 
 SHOP = """

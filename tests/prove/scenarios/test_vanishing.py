@@ -7,8 +7,8 @@ import pytest
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.holding import Held, grown, in_words
-from holdfast.prove.round_trip import Trip
+from holdfast.prove.props.holding import Held, grown, in_words
+from holdfast.prove.props.round_trip import Trip
 from holdfast.prove.scenarios.vanishing import SCENARIO, Round, Vanishing, gather, judge
 
 SHOP = """

@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
-from holdfast.prove.leaving import calls
-from holdfast.prove.meanwhile import Pace, paced
 from holdfast.prove.neighbours import Neighbour
+from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.leaving import calls
+from holdfast.prove.props.meanwhile import Pace, paced
 from holdfast.prove.proxy import Cut, Fault, HalfOpen, Latency, Refuse, Reset
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario

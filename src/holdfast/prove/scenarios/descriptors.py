@@ -13,14 +13,14 @@ import msgspec
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
 from holdfast.prove.counters import counted
-from holdfast.prove.holding import Held, calm, grown, held, in_words
 from holdfast.prove.http import Wire
 from holdfast.prove.load.looks import spent
-from holdfast.prove.round_trip import Trip, recovered, round_trip
+from holdfast.prove.props.holding import Held, calm, grown, held, in_words
+from holdfast.prove.props.round_trip import Trip, recovered, round_trip
+from holdfast.prove.props.shortage import LAST, Shortage, serving, shortage
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request, table
-from holdfast.prove.shortage import LAST, Shortage, serving, shortage
 from holdfast.prove.stage import Stage
 
 _ROOM: Final = 12

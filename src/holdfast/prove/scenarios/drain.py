@@ -14,12 +14,12 @@ from holdfast.decide.verdicts import Judgement, broken, kept
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
+from holdfast.prove.props.steady import Asked, Fate, Load, steady
+from holdfast.prove.props.underway import UNANSWERED, Going, Underway, download, is_set, plain, socket, upload
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request
 from holdfast.prove.stage import Stage, send
-from holdfast.prove.steady import Asked, Fate, Load, steady
-from holdfast.prove.underway import UNANSWERED, Going, Underway, download, is_set, plain, socket, upload
 
 _BEFORE_S: Final = 0.8
 _GOES_ON_S: Final = 0.5

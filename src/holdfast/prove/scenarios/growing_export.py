@@ -11,9 +11,9 @@ from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
 from holdfast.prove.counters import Samples, sampling
-from holdfast.prove.fetching import Fetched, fetched
-from holdfast.prove.growth import MB, Peak, growths, missed, over_size, peak, unseen
-from holdfast.prove.rows import Counting, long_filling, tables
+from holdfast.prove.props.fetching import Fetched, fetched
+from holdfast.prove.props.growth import MB, Peak, growths, missed, over_size, peak, unseen
+from holdfast.prove.props.rows import Counting, long_filling, tables
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import filled, request

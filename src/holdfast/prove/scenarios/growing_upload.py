@@ -14,10 +14,10 @@ from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.charts import Chart
 from holdfast.prove.config import Template
 from holdfast.prove.counters import Samples, sampling
-from holdfast.prove.fetching import Fetched, fetched
-from holdfast.prove.growth import MB, Peak, growths, missed, over_size, peak, unseen
 from holdfast.prove.http import Answer
-from holdfast.prove.resumable import address, creation, piece
+from holdfast.prove.props.fetching import Fetched, fetched
+from holdfast.prove.props.growth import MB, Peak, growths, missed, over_size, peak, unseen
+from holdfast.prove.props.resumable import address, creation, piece
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import chance_pieces, filled, found_in, fresh_names, streamed

@@ -9,12 +9,12 @@ import msgspec
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.hostility import MARK, Aim, Hostile, hostilities
 from holdfast.prove.http import Answer
+from holdfast.prove.props.hostility import MARK, Aim, Hostile, hostilities
+from holdfast.prove.props.telling import failed, gives_away, tells_nothing
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, send
-from holdfast.prove.telling import failed, gives_away, tells_nothing
 
 _WAIT_S: Final = 1.5
 """For an answer to what may not be whole; then we say that nothing more comes, which ends what waits for it."""

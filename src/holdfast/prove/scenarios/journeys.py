@@ -11,8 +11,8 @@ from typing import Final
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer, head
-from holdfast.prove.journey import Asked, Journey, id_of, looked_up
-from holdfast.prove.outputs import log_lines
+from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.props.outputs import log_lines
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import table

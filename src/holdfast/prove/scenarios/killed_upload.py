@@ -7,14 +7,14 @@ from typing import Final, cast
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
-from holdfast.prove.fetching import Fetched
-from holdfast.prove.killing import Killing
-from holdfast.prove.rows import tables
+from holdfast.prove.props.fetching import Fetched
+from holdfast.prove.props.killing import Killing
+from holdfast.prove.props.rows import tables
+from holdfast.prove.props.senders import Senders, Sending
+from holdfast.prove.props.tables import PATIENCE_S, Tables
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.senders import Senders, Sending
 from holdfast.prove.stage import Stage, send
-from holdfast.prove.tables import PATIENCE_S, Tables
 
 _WITHIN_S: Final = 10.0
 _PATIENCE_S: Final = 3.0

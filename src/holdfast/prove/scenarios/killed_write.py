@@ -8,7 +8,7 @@ from typing import Final
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
-from holdfast.prove.killing import Killing
+from holdfast.prove.props.killing import Killing
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import filled, found_in

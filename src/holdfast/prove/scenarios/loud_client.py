@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.counters import sampling
-from holdfast.prove.greedy import Greedy, Wish, greedy
 from holdfast.prove.http import Wire
-from holdfast.prove.ordinary import Fared, excuse, fared, harmed, load
+from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.greedy import Greedy, Wish, greedy
+from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request

@@ -9,12 +9,12 @@ import msgspec
 from holdfast.decide.goodput import bound
 from holdfast.decide.latencies import Outcome, Result, Tally, tally
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
 from holdfast.prove.counters import tree
 from holdfast.prove.load import Job, Phase, measured_capacity, offered
-from holdfast.prove.meanwhile import asking
+from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.meanwhile import asking
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, Target, send

@@ -10,11 +10,11 @@ from urllib.parse import urlencode
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.html_forms import sign_in_form
 from holdfast.prove.http import Answer
-from holdfast.prove.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
-from holdfast.prove.outputs import log_lines, other_files
-from holdfast.prove.planting import Ground, Sower, Sowing
+from holdfast.prove.props.html_forms import sign_in_form
+from holdfast.prove.props.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
+from holdfast.prove.props.outputs import log_lines, other_files
+from holdfast.prove.props.planting import Ground, Sower, Sowing
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import fresh_names, request

@@ -13,12 +13,12 @@ import msgspec
 from holdfast.decide.durability import Asked, Danger, Durability
 from holdfast.decide.verdicts import Judgement, broken, kept, not_asked, not_proven
 from holdfast.prove.http import Answer
-from holdfast.prove.resumable import address, creation, offset_in, piece
+from holdfast.prove.props.resumable import address, creation, offset_in, piece
+from holdfast.prove.props.tracing import Traced, strace, traced
 from holdfast.prove.running import AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import Request, fresh_names, request
 from holdfast.prove.stage import Stage, send
-from holdfast.prove.tracing import Traced, strace, traced
 
 _TIMES: Final = 3
 _ROWS: Final = 2000

@@ -11,7 +11,7 @@ import msgspec
 from holdfast.decide.verdicts import Judgement, broken, kept, not_asked, not_proven
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
-from holdfast.prove.resumable import address, creation, ids_in, piece
+from holdfast.prove.props.resumable import address, creation, ids_in, piece
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import Request, chance_bytes, table

@@ -12,13 +12,13 @@ import msgspec
 
 from holdfast.decide.latencies import Result
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.canary import fair, watched_machine
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
-from holdfast.prove.filling import filled
 from holdfast.prove.http import Wire
-from holdfast.prove.ordinary import Fared, excuse, fared, harmed, load
-from holdfast.prove.resumable import address, creation, piece
+from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.filling import filled
+from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
+from holdfast.prove.props.resumable import address, creation, piece
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.departures import Way, departed, ways
-from holdfast.prove.filling import filled
-from holdfast.prove.holding import Held, calm, grown, held, in_words
-from holdfast.prove.round_trip import Trip, recovered, round_trip
+from holdfast.prove.props.departures import Way, departed, ways
+from holdfast.prove.props.filling import filled
+from holdfast.prove.props.holding import Held, calm, grown, held, in_words
+from holdfast.prove.props.round_trip import Trip, recovered, round_trip
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage

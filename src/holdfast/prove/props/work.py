@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 
 from holdfast.decide.openapi import operations
-from holdfast.prove.canary import used
 from holdfast.prove.config import Template
-from holdfast.prove.filling import filled
 from holdfast.prove.http import Answer
+from holdfast.prove.props.canary import used
+from holdfast.prove.props.filling import filled
 from holdfast.prove.running import App
 from holdfast.prove.sending import found_in, request, table
 from holdfast.prove.stage import Target, send

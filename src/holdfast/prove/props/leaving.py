@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.latencies import quantile
-from holdfast.prove.canary import used
 from holdfast.prove.config import Template
 from holdfast.prove.counters import counted
+from holdfast.prove.props.canary import used
+from holdfast.prove.props.work import calm
 from holdfast.prove.running import App
 from holdfast.prove.sending import request
 from holdfast.prove.stage import send
-from holdfast.prove.work import calm
 
 _LEAVE_S: Final = 0.2
 _FULL_S: Final = 10.0

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from holdfast.prove.config import Template
-from holdfast.prove.fetching import Fetched, fetched
 from holdfast.prove.http import Answer
-from holdfast.prove.killing import Killing
-from holdfast.prove.resumable import address, creation, ids_in, offset_in, piece, question
+from holdfast.prove.props.fetching import Fetched, fetched
+from holdfast.prove.props.killing import Killing
+from holdfast.prove.props.resumable import address, creation, ids_in, offset_in, piece, question
 from holdfast.prove.running import App
 from holdfast.prove.sending import Request, filled, found_in, fresh_names, request
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from holdfast.prove.config import Template
-from holdfast.prove.fetching import fetched
-from holdfast.prove.rows import Counting, filling, tables
+from holdfast.prove.props.fetching import fetched
+from holdfast.prove.props.rows import Counting, filling, tables
 from holdfast.prove.running import App
 from holdfast.prove.sending import filled
 

@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.latencies import Outcome, Result, percentiles, quantile
-from holdfast.prove.canary import Machine
 from holdfast.prove.load import Job, Phase, Template, offered
+from holdfast.prove.props.canary import Machine
 from holdfast.prove.running import App
 from holdfast.prove.sending import request
 from holdfast.prove.stage import Target

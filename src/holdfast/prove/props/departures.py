@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from holdfast.prove.config import Template
 from holdfast.prove.http import Wire
-from holdfast.prove.resumable import address, creation, piece
+from holdfast.prove.props.resumable import address, creation, piece
 from holdfast.prove.running import App
 from holdfast.prove.sending import filled, found_in, request, table
 from holdfast.prove.stage import Target, send

@@ -15,9 +15,9 @@ import msgspec
 
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer, Wire
+from holdfast.prove.props.steady import Fate, fate_of, unconnected
 from holdfast.prove.running import App
 from holdfast.prove.sending import found_in, request, table
-from holdfast.prove.steady import Fate, fate_of, unconnected
 
 _PATIENCE_S: Final = 27.0
 _SMALL: Final = 4096
