@@ -110,7 +110,7 @@ def promised(outcomes: Sequence[Outcome]) -> tuple[Promised, ...]:
 
 def _unasked(name: str) -> Judgement:
     if name in _BY_CHECK:
-        return not_asked("It cannot be seen from outside; only `holdfast check` can judge it.")
+        return not_asked("It cannot be seen from outside: only `holdfast check` can judge it, which is to come.")
     return not_asked("No scenario of it was run.")
 
 

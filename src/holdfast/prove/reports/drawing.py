@@ -15,12 +15,15 @@ _TOP: Final = 18
 _BOTTOM: Final = 46
 _MARKS: Final = 5
 _MOST_POINTS: Final = 400
+_MOST_WHOLE: Final = 30
 
 
 class _Axis(NamedTuple):
     least: float
     most: float
     log: bool
+    whole: bool = False
+    """Only whole numbers mean something."""
 
     def share(self, value: float) -> float:
         """Where a value is, from 0 to 1."""
@@ -34,6 +37,8 @@ class _Axis(NamedTuple):
             found = [10.0**power for power in decades]
             return found if len(found) > 1 else [self.least, self.most]
         step = _round_step((self.most - self.least) / _MARKS)
+        if self.whole:
+            step = max(1.0, step)
         first = math.ceil(self.least / step)
         return [number * step for number in range(first, math.floor(self.most / step + 1e-9) + 1)]
 
@@ -50,7 +55,8 @@ def _axis(values: Sequence[float], *, log: bool, from_zero: bool) -> _Axis:
         least, most = min(positive), max(positive)
         return _Axis(least, most if most > least else least * 10, log=True)
     least, most = (0.0 if from_zero else min(values)), max(values)
-    return _Axis(least, most * 1.05 if most > least else least + 1.0, log=False)
+    whole = all(value == int(value) for value in values) and most <= _MOST_WHOLE
+    return _Axis(least, most * (1.0 if whole else 1.05) if most > least else least + 1.0, log=False, whole=whole)
 
 
 def drawing(chart: Chart) -> str:

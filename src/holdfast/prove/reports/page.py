@@ -1,5 +1,6 @@
 """A proof as one HTML page, which needs nothing beside itself."""
 
+import shlex
 import time
 from collections.abc import Mapping
 from html import escape
@@ -23,7 +24,7 @@ _WORDS: Final = (
 
 def page(proof: Proof, changes: Mapping[str, Change] | None = None, ages: Mapping[str, str] | None = None) -> str:
     """The page. `changes` are those since a baseline, `ages` for how long each verdict has been so; both by promise."""
-    name = escape(proof.shown)
+    name = escape(_name(proof.shown))
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -37,6 +38,12 @@ def page(proof: Proof, changes: Mapping[str, Change] | None = None, ages: Mappin
             "</main></body></html>\n",
         ]
     )
+
+
+def _name(shown: str) -> str:
+    """The backend, of the words that name it on the command line."""
+    words = shlex.split(shown)
+    return words[1] if words[:1] == ["--serve"] else words[0] if words else shown
 
 
 def _head(proof: Proof, name: str) -> list[str]:
@@ -105,6 +112,7 @@ def _outcome(proof: Proof, came: Outcome, *, alone: bool) -> str:
     charts = [
         f"<figure><figcaption><b>{escape(chart.title)}</b> {escape(chart.says)}</figcaption>{drawing(chart)}</figure>"
         for chart in came.charts
+        if len({x for series in chart.series for x, _ in series.points}) > 1  # one place is no picture
     ]
     return "\n".join(
         [
