@@ -39,8 +39,8 @@ _BLATANT: Final = 8.0
 _KINDS: Final = (work.slow_routes, work.exports, work.sign_ins, work.calls, work.writes)
 """The likeliest to hold something up first."""
 _MEND: Final = (
-    "Let calculation and blocking calls run elsewhere: `await offload.thread(...)` of Holdfast, or an async library; the "
-    "watchdog of `holdfast run` names the line while it happens."
+    "Let calculation and blocking calls run elsewhere: `await offload.thread(...)` of Holdfast, or an async library; "
+    "the watchdog of `holdfast run` names the line while it happens."
 )
 
 
