@@ -59,7 +59,7 @@ class _Loop:
     """An event loop in a thread of its own, for tests that have none."""
 
     def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="holdfast-testing", daemon=True)
         self._thread.start()
 

@@ -1,7 +1,7 @@
 """What an OpenAPI document says that `prove` can use. A document that is wrong is no failure: what cannot be read in it
 is left out, and said."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple, cast
 
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
@@ -152,11 +152,9 @@ def _resolved(root: Table, value: object, depth: int = 0) -> Table:
 
 
 def _table(value: object) -> Table:
-    return cast("Table", {str(key): each for key, each in _items(value)}) if isinstance(value, dict) else {}
-
-
-def _items(value: object) -> Iterator[tuple[object, object]]:
-    yield from cast("dict[object, object]", value).items()
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): each for key, each in cast("dict[object, object]", value).items()}
 
 
 def _list(value: object) -> list[object]:

@@ -36,7 +36,7 @@ _RECEIVED: Final = 1 << 16
 _OURS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE})
 """Failures of the generator's machine, not of the server."""
 
-clock = time.monotonic
+clock: Callable[[], float] = time.monotonic
 
 
 class Line:

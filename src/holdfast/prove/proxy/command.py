@@ -41,6 +41,7 @@ class PortNotHad(click.ClickException):
     """The port to listen on cannot be had."""
 
     exit_code = 2
+    advice: str
 
     def __init__(self, where: Address, error: OSError) -> None:
         """Say why, and what to do."""
