@@ -33,7 +33,7 @@ CONFIG = """
 
 def ran(folder, tests: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_shop.py").write_text(tests)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "holdfast.testing", "test_shop.py"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"]
     return subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=50)
 
 

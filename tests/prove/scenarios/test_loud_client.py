@@ -44,7 +44,7 @@ def test_who_refuses_what_has_no_measure_and_serves_others_is_kept(tmp_path):
     facts = gathered(tmp_path)
     found = judge(facts)
     assert found.verdict is Verdict.KEPT, found.why
-    assert facts.head.status == 400
+    assert facts.head.status == 400 or facts.head.cut
     assert facts.sent > 100
 
 

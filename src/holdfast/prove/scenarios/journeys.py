@@ -15,11 +15,14 @@ from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
 from holdfast.prove.props.outputs import log_lines
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import table
+from holdfast.prove.sending import request, table
 from holdfast.prove.stage import Stage, send
 
 _AT_ONCE: Final = 20
 _GIVEN: Final = 5
+_LEAVERS: Final = 3
+_NEVER_SENT: Final = 100_000
+_BEGUN_S: Final = 0.1
 _PATIENCE_S: Final = 8.0
 """For the line of a request; one that its client left may be served to its end."""
 _LOOK_S: Final = 0.1
@@ -56,12 +59,15 @@ async def gather(stage: Stage) -> Journeys:
         given = [secrets.token_hex(16) for _ in range(_GIVEN)]
         for one in given:
             await _ask(app, "GET", stage.target.read.path, {"X-Request-ID": one})
-        left = await _left(app, stage)
+        leavers = [await _left(app, stage) for _ in range(_LEAVERS)]
         every = [one for one in (*asked, *(one for one, _ in together)) if one.answer is not None and one.answer.status]
         answers = [one.answer for one in every if one.answer is not None]
         wanted = [id_of(one) for one in answers if id_of(one)]
-        lines = await _lines(app, wanted, [*given, left.given]) if wanted else log_lines(app)
-        by_id = _by_id(lines, [*wanted, *given, left.given])
+        theirs = [one.given for one in leavers]
+        lines = await _lines(app, wanted, [*given, *theirs]) if wanted else log_lines(app)
+        by_id = _by_id(lines, [*wanted, *given, *theirs])
+        # who leaves before the backend has looked need not be in the log, so all of them would have to be missing
+        left = next((one for one in leavers if by_id[one.given]), leavers[0])
         counts = Counter(wanted)
         ours = sum(bool(by_id[one]) for one in given)
         return Journeys(
@@ -151,13 +157,17 @@ async def _at_once(app: App, stage: Stage) -> list[tuple[Asked, str]]:
 
 
 async def _left(app: App, stage: Stage) -> Asked:
-    """A client that leaves before it is answered; it has no answer's ID, only its own."""
+    """A client that leaves in the middle of its body, so that its request has begun; it has only its own ID."""
     given = secrets.token_hex(16)
-    path = next((one.path for one in stage.target.slow if one.method == "GET"), stage.target.read.path)
-    data = head("GET", path, {**app.client.headers, "X-Request-ID": given})
+    upload = stage.target.upload
+    path = request(upload, app.names, b"").path if upload is not None else stage.target.read.path
+    method = upload.method if upload is not None else "POST"
+    headers = {**app.client.headers, "X-Request-ID": given, "Content-Type": "application/octet-stream"}
     with contextlib.suppress(OSError, TimeoutError):
         async with app.client.wire() as wire:
-            await wire.send(data)
+            await wire.send(head(method, path, headers, length=_NEVER_SENT) + b"a" * 1000)
+            await asyncio.sleep(_BEGUN_S)
+            wire.reset()
     return Asked(kind="a client that left", path=path, given=given)
 
 
