@@ -258,7 +258,7 @@ def test_an_upstream_that_is_not_there_is_said_once_and_is_used_when_it_comes():
     port = free_port()
     with running("--to", str(port)) as proxy:
         for _ in range(3):
-            with proxy.connect() as one, pytest.raises(ConnectionResetError):
+            with pytest.raises(ConnectionResetError), proxy.connect() as one:
                 one.recv(1)
         proxy.sees(f"127.0.0.1:{port} cannot be reached (Connection refused); clients are reset")
         assert len([line for line in proxy.lines if "cannot be reached" in line]) == 1

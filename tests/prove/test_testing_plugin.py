@@ -90,8 +90,8 @@ from holdfast.testing import Reset
 def test_it(fault_proxy):
     with socket.create_server(("127.0.0.1", 0)) as server:
         proxy = fault_proxy(server.getsockname())
-        with proxy.fault(Reset()), socket.create_connection(proxy.address, timeout=10) as client:
-            with pytest.raises(ConnectionResetError):
+        with proxy.fault(Reset()), pytest.raises(ConnectionResetError):
+            with socket.create_connection(proxy.address, timeout=10) as client:
                 client.sendall(b"x")
                 client.recv(1)
     assert proxy.seen.opened == 1
