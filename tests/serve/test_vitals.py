@@ -36,7 +36,8 @@ def test_processor_time_and_state(process):
 
 def test_memory_is_what_a_process_has_for_itself():
     before = memory_mb(os.getpid())
-    held = mmap.mmap(-1, 50_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # new pages, where a heap may have free ones
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    held = mmap.mmap(-1, 50_000_000, flags=private)  # new pages, where a heap may have free ones
     held.write(os.urandom(50_000_000))
     assert before + 40 < memory_mb(os.getpid()) < before + 80
     assert len(held) == 50_000_000
