@@ -161,11 +161,6 @@ def table_pieces(rows: int) -> Iterator[bytes]:
         yield "".join(_row(number) + "\n" for number in range(begin, min(begin + 1000, rows + 1))).encode()
 
 
-def table_size(rows: int) -> int:
-    """How many bytes `table_pieces` has."""
-    return sum(map(len, table_pieces(rows)))
-
-
 def _row(number: int) -> str:
     return f"{number},Person {number},Town {number % 977},{number * 7 % 100_000},a note about number {number}"
 

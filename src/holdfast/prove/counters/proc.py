@@ -112,5 +112,5 @@ def targets(pid: int) -> dict[int, str]:
     found: dict[int, str] = {}
     for name in reading(pid, lambda: os.listdir(folder)):  # noqa: PTH208 - as above
         with contextlib.suppress(Gone):
-            found[int(name)] = reading(pid, lambda name=name: os.readlink(f"{folder}/{name}"))  # noqa: PTH115
+            found[int(name)] = reading(pid, lambda name=name: os.readlink(f"{folder}/{name}"))  # noqa: PTH115 - many thousands at once
     return found

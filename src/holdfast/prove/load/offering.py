@@ -65,7 +65,7 @@ async def offering(job: Job) -> AsyncGenerator[Offering, None]:
 
 async def _begun(process: asyncio.subprocess.Process, job: Job) -> float:
     assert process.stdin is not None  # noqa: S101 - it has pipes
-    assert process.stdout is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
     process.stdin.write(encoded(job).encode() + b"\n")
     with contextlib.suppress(ConnectionError):  # it has ended: why is told below
         await process.stdin.drain()

@@ -54,7 +54,7 @@ async def generated(document: object, seed: int, folder: Path) -> AsyncGenerator
         limit=_LINE,
     )
     assert process.stdin is not None  # noqa: S101 - it has pipes
-    assert process.stdout is not None  # noqa: S101
+    assert process.stdout is not None  # noqa: S101 - it was asked for as a pipe
     try:
         with contextlib.suppress(ConnectionError):
             process.stdin.write(json.dumps(document).encode())
