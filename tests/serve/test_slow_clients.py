@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import signal
 import socket
 import time
@@ -132,7 +131,7 @@ def accepted_by(running) -> int:
     held: set[str] = set()
     for descriptor in Path(f"/proc/{running.process.pid}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):
-            held.add(os.readlink(descriptor))
+            held.add(str(descriptor.readlink()))
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     connected = {f"socket:[{one[9]}]" for one in lines if one[1].endswith(f":{running.port:04X}") and one[3] != "0A"}
     return len(held & connected)
