@@ -26,6 +26,21 @@ def test_what_can_be_asked_for_without_knowing_anything_is_told_from_the_rest():
     assert [(one.path, one.plain) for one in all_of_them] == [("/items", True), ("/search", False)]
 
 
+def test_a_parameter_may_be_a_part_of_a_name_in_the_path():
+    [one] = operations({"openapi": "3.1.0", "paths": {"/tables/{table}.{form}": {"get": {}}}})[0]
+    assert one.parameters == ("table", "form")
+    assert not one.plain
+
+
+def test_numbers_in_the_query_are_known():
+    def of(name, schema, where="query"):
+        return {"name": name, "in": where, "schema": schema}
+
+    number, perhaps = {"type": "integer"}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    parameters = [of("a", number), of("b", perhaps), of("c", {"type": "string"}), of("d", number, "header")]
+    assert found(items={"get": {"parameters": parameters}})[0].numbers == ("a", "b")
+
+
 def test_a_form_with_a_file_is_an_upload():
     schema = {"properties": {"title": {"type": "string"}, "upload": {"type": "string", "format": "binary"}}}
     body = {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}

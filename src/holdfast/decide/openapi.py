@@ -1,9 +1,11 @@
 """What an OpenAPI document says that `prove` can use. A document that is wrong is no failure: what cannot be read in it
 is left out, and said."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple, cast
 
+_PARAMETER: Final = re.compile(r"\{([^{}/:]+)[^{}/]*\}")
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _MOST_OPERATIONS: Final = 2_000
 _DEPTH: Final = 8
@@ -18,6 +20,8 @@ class Operation(NamedTuple):
     """Those in the path."""
     required: tuple[str, ...] = ()
     """Those that a request must have elsewhere."""
+    numbers: tuple[str, ...] = ()
+    """Those in the query that are whole numbers."""
     consumes: tuple[str, ...] = ()
     produces: tuple[str, ...] = ()
     file: str = ""
@@ -70,10 +74,9 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
     return Operation(
         method.upper(),
         path,
-        tuple(
-            piece[1:-1].partition(":")[0] for piece in path.split("/") if piece.startswith("{") and piece.endswith("}")
-        ),
+        tuple(_PARAMETER.findall(path)),
         tuple(str(each.get("name")) for each in parameters if each.get("required") and each.get("in") != "path"),
+        tuple(str(each.get("name")) for each in parameters if each.get("in") == "query" and _is_number(root, each)),
         tuple(content),
         tuple(
             kind
@@ -87,6 +90,12 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
         else None,
         bool(security),
     )
+
+
+def _is_number(root: Table, parameter: Table) -> bool:
+    schema = _resolved(root, parameter.get("schema"))
+    choices = [_resolved(root, each) for each in _list(schema.get("anyOf"))]
+    return any(each.get("type") == "integer" for each in (schema, *choices))
 
 
 def _file_field(root: Table, content: Table) -> str:

@@ -153,6 +153,13 @@ def test_each_secret_is_sent_once_and_in_its_request():
         assert found_in_text(sent, each.planted) == list(each.planted)
 
 
+def test_where_a_number_is_wanted_a_token_is_sent():
+    ground = Ground("/", "/no", [], [], ("POST", "/up", "file"), [], [("/items", "limit")])
+    [one] = [each for each in Sower(random.Random(1)).sowings(ground) if each.path.startswith("/items?limit=")]
+    assert one.planted[0].value in one.path
+    assert not one.planted[0].echoed
+
+
 def test_a_form_is_filled_in_as_a_browser_does():
     page = """<form action="search"><input name="q"></form><form method=post action="/in?x=1">
         <input type=hidden name=csrf value="a&amp;b"><input name=who>

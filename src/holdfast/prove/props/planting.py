@@ -73,6 +73,8 @@ class Ground(NamedTuple):
     """Method, path and field of what takes a file."""
     sign_ins: Sequence[str]
     """Paths where one may sign in."""
+    numbers: Sequence[tuple[str, str]] = ()
+    """Path and name of parameters that are whole numbers, so that anything else is refused."""
 
 
 class Sower:
@@ -179,6 +181,10 @@ class Sower:
             yield self._sowing("GET", _asked(path, f"card={self._card(f'?card= of GET {path}')}"), {})
             key = self._key(f"a text in ?q= of GET {path}")
             yield self._sowing("GET", _asked(path, f"q=my+key+is+{key}"), {})
+
+        for path, name in ground.numbers:
+            value = self._token(f"?{name}= of GET {path}, where a number is wanted")
+            yield self._sowing("GET", _asked(path, f"{name}={value}"), {})
 
     def _paths(self, ground: Ground) -> Iterator[Sowing]:
         place = f"the path of GET {ground.missing}/..."

@@ -18,6 +18,8 @@ _INSIDE: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ),
     ("a path of the machine", re.compile(rb"site-packages|node_modules")),
 )
+_FAILURE: Final = re.compile(rb"\b[A-Z]\w{1,60}(?:Error|Exception)\b: |\[Errno \d+\]")
+"""What a failure of the backend itself must not show besides: a refusal may name what of the caller's is wrong."""
 _DIRECTIONS: Final = {401: "www-authenticate", 405: "allow", 416: "content-range", 426: "upgrade"}
 """Headers that say by themselves what to do (RFC 9110)."""
 _WAIT: Final = "retry-after"
@@ -43,7 +45,7 @@ def gives_away(answer: Answer, sent: bytes = b"") -> str:
         found = pattern.search(body)
         if found and found[0] not in sent:
             return name
-    return ""
+    return "the name of an exception" if failed(answer.status) and _FAILURE.search(body) else ""
 
 
 def tells_nothing(answer: Answer, method: str = "GET") -> str:

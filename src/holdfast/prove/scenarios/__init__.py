@@ -20,6 +20,7 @@ from holdfast.prove.scenarios import (
     overload,
     planted_secrets,
     power_loss,
+    refusals,
     resumed_twice,
     slow_clients,
     slow_handler,
@@ -29,6 +30,7 @@ from holdfast.prove.scenarios import (
 ALL: Final[tuple[AnyScenario, ...]] = (
     journeys.SCENARIO,
     hostile.SCENARIO,
+    refusals.SCENARIO,
     planted_secrets.SCENARIO,
     resumed_twice.SCENARIO,
     duplicates.SCENARIO,

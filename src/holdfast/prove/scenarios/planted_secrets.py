@@ -5,27 +5,31 @@ import secrets
 import string
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Final, cast
 from urllib.parse import urlencode
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.http import Answer
-from holdfast.prove.props.html_forms import sign_in_form
 from holdfast.prove.props.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
 from holdfast.prove.props.outputs import log_lines, other_files
 from holdfast.prove.props.planting import Ground, Sower, Sowing
+from holdfast.prove.props.sign_in_pages import SIGN_INS, sign_in_pages
+from holdfast.prove.proxy import Proxy, Reset
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import fresh_names, request
-from holdfast.prove.stage import Stage, send
+from holdfast.prove.sending import fresh_names, request, table
+from holdfast.prove.stage import Stage, Target, send
 
-_SIGN_INS: Final = ("/login", "/sign-in", "/api/login", "/auth/login", "/token")
 _CREDENTIALS: Final = {"authorization", "cookie", "x-api-key", "x-auth-token"}
 _MOST_BODIES: Final = 5
+_MOST_NUMBERS: Final = 6
 _MOST_LEAKS: Final = 40
 _MOST_S: Final = 25.0
 _PATIENCE_S: Final = 3.0
+_CALLED_S: Final = 2.0
+_GLANCE_S: Final = 0.05
 _STILL_S: Final = 0.3
 _MEND_LOG: Final = "Redact where lines are written: `holdfast run` does, for all that is logged."
 _MEND_ANSWER: Final = (
@@ -60,6 +64,7 @@ async def gather(stage: Stage) -> Secrets:
         sowings = [*await _pages(app, stage), *sowings]
         answers, leaks = await _sown(app, sowings, own)
         await _signed_in(app, stage)
+        await _called(app, stage.target)
         lines = await _written(app)
         planted = [*own, *(one for each in sowings[: len(answers)] for one in each.planted)]
         leaks = [*leaks_of_log(lines, planted), *leaks]
@@ -86,11 +91,13 @@ async def _ground(app: App, stage: Stage) -> Ground:
     target = stage.target
     read = target.read.path.partition("?")[0]
     bodies: list[tuple[str, str, Mapping[str, object]]] = []
+    numbers: list[tuple[str, str]] = []
     if target.write and isinstance(target.write.json, dict):
         made = request(target.write, app.names)
         bodies.append((made.method, made.path, cast("dict[str, object]", target.write.json)))
     if target.schema:
         found, _ = operations((await app.client.ask("GET", target.schema)).json())
+        numbers = [(one.path, name) for one in found if one.method == "GET" and one.plain for name in one.numbers]
         for one in found:
             path = one.path
             for name in one.parameters:
@@ -110,7 +117,8 @@ async def _ground(app: App, stage: Stage) -> Ground:
         bodies=bodies,
         forms=[each[:2] for each in bodies[:2]],
         upload=upload,
-        sign_ins=[path for path in dict.fromkeys((signing, *_SIGN_INS)) if path],
+        sign_ins=[path for path in dict.fromkeys((signing, *SIGN_INS)) if path],
+        numbers=numbers[:_MOST_NUMBERS],
     )
 
 
@@ -153,22 +161,25 @@ def _leaks_of_answer(each: Sowing, answer: Answer, sent: Sequence[Planted]) -> l
 
 
 async def _pages(app: App, stage: Stage) -> list[Sowing]:
-    """Pages where one signs in, filled in as a browser does, with a password that is wrong, and with the right one."""
+    """Pages where one signs in, filled in as a browser does, with a password that is wrong, and with the right one;
+    and with a password in the field of the name, as happens."""
     found: list[Sowing] = []
-    for path in _SIGN_INS:
-        page = await app.stranger.ask("GET", path, headers={"Accept": "text/html"})
-        form = sign_in_form(page.body.decode(errors="replace"), path) if page.good else None
-        if form is None:
-            continue
-        wrong = "".join(stage.chance.choices(string.ascii_letters + string.digits, k=24))
-        planted = Planted(wrong, "password", f"the form on the page {path}", -1)
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
-        if "set-cookie" in page.headers:
-            headers["Cookie"] = page.headers["set-cookie"].partition(";")[0]
-        for password, known in ((wrong, (planted,)), (stage.secret, ())):
-            body = urlencode(form.filled("someone", password)).encode()
-            found.append(Sowing("POST", form.action, headers, body, known, stranger=True))
+    for page in await sign_in_pages(app):
+        wrong, strayed = (_word(stage) for _ in range(2))
+        told = Planted(wrong, "password", f"the form on the page {page.path}", -1)
+        there = Planted(strayed, "password", f"the field of the name on the page {page.path}", -1, echoed=True)
+        for name, password, planted in (
+            ("someone", wrong, (told,)),
+            (strayed, _word(stage), (there,)),
+            ("someone", stage.secret, ()),
+        ):
+            body = urlencode(page.form.filled(name, password)).encode()
+            found.append(Sowing("POST", page.form.action, page.headers, body, planted, stranger=True))
     return found
+
+
+def _word(stage: Stage) -> str:
+    return "".join(stage.chance.choices(string.ascii_letters + string.digits, k=24))
 
 
 async def _signed_in(app: App, stage: Stage) -> None:
@@ -177,6 +188,29 @@ async def _signed_in(app: App, stage: Stage) -> None:
     if signing is not None:
         sent = request(signing.request, app.names)
         await app.stranger.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)
+
+
+async def _called(app: App, target: Target) -> None:
+    """Have it call what it depends on, which answers, and then resets connections: addresses may hold secrets."""
+    calling = target.calls_out or target.write or target.upload
+    proxies = [proxy for each in app.neighbours.values() for proxy in each.proxies]
+    if calling is None or not proxies:
+        return
+    for ill in (False, True):
+        async with AsyncExitStack() as faults:
+            for proxy in proxies if ill else ():
+                await faults.enter_async_context(proxy.fault(Reset()))
+            before = _tried(proxies)
+            await send(app, calling, content=table(10) if calling.file else None)
+            for _ in range(round(_CALLED_S / _GLANCE_S)):
+                if _tried(proxies) > before:
+                    break
+                await asyncio.sleep(_GLANCE_S)
+            await _written(app)
+
+
+def _tried(proxies: Sequence[Proxy]) -> int:
+    return sum(proxy.seen.opened + proxy.seen.acted(Reset) + proxy.seen.bytes_up for proxy in proxies)
 
 
 async def _written(app: App) -> list[str]:
