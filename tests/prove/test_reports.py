@@ -117,6 +117,15 @@ def test_whatever_was_measured_can_be_drawn(points, log):
     assert len(text) < 40_000
 
 
+def test_kinds_that_stand_side_by_side_have_their_names_below_them():
+    points = tuple((float(place), 1.0) for place in range(9))
+    names = ("well", "<ill>", *(f"a name that is rather long, of number {number}" for number in range(7)))
+    text = drawing(CHART._replace(series=(Series("a", points, "dots"),), names=names))
+    assert ">well</text>" in text
+    assert "&lt;ill&gt;" in text
+    assert text.count("…</text>") == 7
+
+
 def test_junit_has_a_case_for_each_promise():
     suite = ET.fromstring(machines.junit(PROOF))
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("16", "1", "14")

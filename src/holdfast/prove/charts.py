@@ -32,3 +32,5 @@ class Chart(NamedTuple):
     marks: tuple[Mark, ...] = ()
     log_x: bool = False
     log_y: bool = False
+    names: tuple[str, ...] = ()
+    """Of kinds that stand side by side at 0, 1, 2 and so on; none where across are numbers."""

@@ -16,6 +16,8 @@ _BOTTOM: Final = 46
 _MARKS: Final = 5
 _MOST_POINTS: Final = 400
 _MOST_WHOLE: Final = 30
+_LETTERS: Final = 96
+"""So many fit side by side below a chart."""
 
 
 class _Axis(NamedTuple):
@@ -66,6 +68,8 @@ def drawing(chart: Chart) -> str:
         return "<p>Nothing was measured that could be drawn.</p>"
     marked = [mark.at for mark in chart.marks if mark.axis == "x"]
     across = _axis([x for x, _ in points] + marked, log=chart.log_x, from_zero=False)
+    if chart.names:
+        across = _Axis(-0.5, len(chart.names) - 0.5, log=False)
     up = _axis(
         [y for _, y in points] + [mark.at for mark in chart.marks if mark.axis == "y"], log=chart.log_y, from_zero=True
     )
@@ -100,15 +104,30 @@ class _Plot(NamedTuple):
             found.append(f'<line class="grid" x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}"/>')
             found.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{shown(mark)}</text>')
         foot = _HEIGHT - _BOTTOM
-        found += [
-            f'<text x="{self.x(mark):.1f}" y="{foot + 18}" text-anchor="middle">{shown(mark)}</text>'
-            for mark in self.across.marks()
-        ]
+        if chart.names:
+            found += self.names(chart.names)
+        else:
+            found += [
+                f'<text x="{self.x(mark):.1f}" y="{foot + 18}" text-anchor="middle">{shown(mark)}</text>'
+                for mark in self.across.marks()
+            ]
+            middle = (_LEFT + _WIDTH - _RIGHT) / 2
+            title = f'<text class="soft" x="{middle}" y="{foot + 38}" text-anchor="middle">{escape(chart.x)}</text>'
+            found.append(title)
         found.append(f'<line class="axis" x1="{_LEFT}" y1="{foot}" x2="{_WIDTH - _RIGHT}" y2="{foot}"/>')
-        middle = (_LEFT + _WIDTH - _RIGHT) / 2
-        found.append(f'<text class="soft" x="{middle}" y="{foot + 38}" text-anchor="middle">{escape(chart.x)}</text>')
         turned = f'transform="rotate(-90 14 {foot / 2 + 8})" text-anchor="middle"'
         return [*found, f'<text class="soft" x="14" y="{foot / 2 + 8}" {turned}>{escape(chart.y)}</text>']
+
+    def names(self, names: Sequence[str]) -> list[str]:
+        """Names of kinds in two rows, for they are longer than numbers; cut to the room that there is."""
+        most = max(6, 2 * _LETTERS // max(1, len(names)) - 2)
+        found: list[str] = []
+        for place, name in enumerate(names):
+            short = name if len(name) <= most else f"{name[: most - 1]}…"
+            y = _HEIGHT - _BOTTOM + 15 + place % 2 * 13
+            text = f'<text class="kind" x="{self.x(place):.1f}" y="{y}" text-anchor="middle">'
+            found.append(f"{text}<title>{escape(name)}</title>{escape(short)}</text>")
+        return found
 
     def marks(self, chart: Chart) -> list[str]:
         found: list[str] = []
