@@ -46,16 +46,20 @@ def test_what_chance_may_have_done_is_not(held_ms, quiet_ms):
     assert judge(facts(held_ms, quiet_ms)).verdict is not Verdict.BROKEN
 
 
-def test_only_files_that_an_event_loop_opens_itself_count(tmp_path):
-    seen = tmp_path / "disk.txt"
-    waits = "7 epoll_wait(3</anon_inode>, [], 1, 5) = 0\n" * 5
-    lines = [
+def test_only_what_an_event_loop_stores_itself_counts(tmp_path):
+    seen, folder = tmp_path / "disk.txt", tmp_path.__class__("/data")
+    others = [
         '7 openat(AT_FDCWD</app>, "/proc/self/stat", O_RDONLY) = 9 (DELAYED)',
-        '8 openat(AT_FDCWD</app>, "/data/files/a", O_RDONLY) = 9</data/files/a> (DELAYED)',
-        "7 fdatasync(9</data/files/b> <unfinished ...>",
+        '7 pwrite64(9</data/files/b>, "something else", 14, 0) = 14',
+        '7 sendto(9<TCP:[1]>, "marked", 6, 0, NULL, 0) = 6',
+        '7 write(9</elsewhere/b>, "marked", 6) = 6',
+        '8 pwrite64(9</data/files/b>, "marked", 6, 0) = 6',
     ]
-    seen.write_text(waits + "\n".join(lines))
-    assert SlowDisk(seen).on_loop(tmp_path.__class__("/data")) == ["fdatasync(9</data/files/b>"]
+    waits = "7 epoll_wait(3</anon_inode>, [], 1, 5) = 0\n" * 5
+    seen.write_text(waits + "\n".join(others))
+    assert not SlowDisk(seen).stored_by_loop(folder, "marked")
+    seen.write_text(waits + '7 pwrite64(9</data/files/b>, "marked", 6, 0 <unfinished ...>')
+    assert SlowDisk(seen).stored_by_loop(folder, "marked") == "pwrite64 of files/b"
 
 
 SHOP = """
@@ -121,7 +125,7 @@ def real(tmp_path, bad: str) -> SlowHandler:
         ("database", "while another process had the database shop.sqlite for itself"),
         ("names", "with a Content-Disposition that does not end"),
         pytest.param(
-            "disk", "the disk took 300 ms to open or sync a file; the thread of the event loop itself called",
+            "disk", "of the event loop's thread, which stores that itself (write of ",
             marks=pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace"),
         ),
     ],

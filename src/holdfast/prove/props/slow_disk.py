@@ -1,7 +1,7 @@
-"""A disk that is slow, without having one: strace holds up the system calls of a running backend.
+"""A disk that is slow for the event loop alone: strace holds up the system calls of a running backend's main threads.
 
-Those that open, remove or sync a file are held up, in whichever thread they are. Who waits for a disk in a thread
-beside the event loop does not feel it there.
+Who leaves files to other threads does not feel it at all. What a loop opens beside that, such as /proc or a lock, is on
+a slow disk only by our doing; so what counts is whether it is the loop that stores what was uploaded.
 """
 
 import asyncio
@@ -19,14 +19,17 @@ from holdfast.prove.counters.proc import stats
 from holdfast.prove.counters.trees import tree_among
 from holdfast.prove.running import App
 
-HELD_UP_MS: Final = 300
-_CALLS: Final = ("open", "openat", "creat", "fsync", "fdatasync", "rename", "renameat2", "unlink", "unlinkat")
+HELD_UP_MS: Final = 200
+_DATA: Final = ("write", "pwrite64", "writev", "pwritev", "pwritev2")
+_HELD_UP: Final = ("open", "openat", "creat", "pwrite64", "fsync", "fdatasync", "rename", "renameat2")
 _WAITS: Final = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
 _TURNS: Final = 5
 """Who has waited so often for whatever comes is an event loop."""
+_TEXT: Final = 256
 _PATIENCE_S: Final = 3.0
 _LOOK_S: Final = 0.02
-_LINE: Final = re.compile(r"(\d+) +(\w+)\((.*)")
+_LINE: Final = re.compile(r"(?:(\d+) +)?(\w+)\((.*)")
+_FILE: Final = re.compile(r"\d+<(/[^>]*)>")
 
 
 class SlowDisk:
@@ -36,36 +39,37 @@ class SlowDisk:
         """strace writes to `file`."""
         self._file = file
 
-    def on_loop(self, folder: Path) -> list[str]:
-        """What event loops asked of the disk for files in a folder: the calls, as they were made."""
+    def stored_by_loop(self, folder: Path, marker: str) -> str:
+        """How an event loop itself wrote data with `marker` in it to a file in a folder; empty where none did."""
         lines = list(self._lines())
         turns = Counter(thread for thread, name, _ in lines if name in _WAITS)
-        return [
-            f"{name}({arguments.partition(' <unfinished')[0]}"
-            for thread, name, arguments in lines
-            if name in _CALLS and turns[thread] >= _TURNS and str(folder) in arguments
-        ]
+        for thread, name, arguments in lines:
+            where = _FILE.match(arguments)
+            if name in _DATA and marker in arguments and where and turns[thread] >= _TURNS:
+                with contextlib.suppress(ValueError):
+                    return f"{name} of {Path(where[1]).relative_to(folder)}"
+        return ""
 
     def _lines(self) -> Iterator[tuple[str, str, str]]:
         with contextlib.suppress(OSError), self._file.open(errors="replace") as file:
             for line in file:
                 if found := _LINE.match(line):
-                    yield found[1], found[2], found[3].strip()
+                    yield found[1] or "", found[2], found[3]
 
 
 @asynccontextmanager
 async def slow_disk(app: App) -> AsyncGenerator[SlowDisk | None]:
-    """Hold up the backend's disk for as long as the block lasts. None where that cannot be done."""
+    """Hold up what the main threads ask of the disk, for as long as the block lasts. None where that cannot be done."""
     where = shutil.which("strace")
     pids = await asyncio.to_thread(_pids, app)
     if where is None or not pids:
         yield None
         return
     file = app.folder.parent / f"{app.folder.name}-disk.txt"
-    traced, held_up = (",".join(f"?{name}" for name in names) for names in ((*_CALLS, *_WAITS), _CALLS))
-    words = [where, "-f", "-qq", "-y", "-o", str(file), "-e", f"trace={traced}"]
+    traced, held_up = (",".join(f"?{name}" for name in names) for names in ({*_DATA, *_HELD_UP, *_WAITS}, _HELD_UP))
+    words = [where, "-qq", "-y", "-s", str(_TEXT), "-o", str(file), "-e", f"trace={traced}"]
     words += ["-e", f"inject={held_up}:delay_enter={HELD_UP_MS * 1000}"]
-    words += [word for pid in pids for word in ("-p", str(pid))]
+    words += [word for pid in pids for word in ("-p", str(pid))]  # without -f it is their main threads alone
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(*words, stdin=nothing, stdout=nothing, stderr=nothing)
     try:
@@ -106,11 +110,9 @@ def _is_traced(app: App) -> bool:
 
 
 def _tracer(pid: int) -> int:
-    """Who traces all threads of a process; 0 where one of them is not traced."""
-    found: list[int] = []
+    """Who traces the main thread of a process; 0 where nobody does."""
     with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):  # it has just ended
-                lines = (thread / "status").read_text().splitlines()
-                found += [int(line.split()[1]) for line in lines if line.startswith("TracerPid:")]
-    return min(found, default=0)
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("TracerPid:"):
+                return int(line.split()[1])
+    return 0

@@ -5,6 +5,7 @@ to strike each time, and never in between.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -54,8 +55,13 @@ class Standing(msgspec.Struct, frozen=True):
     def stood(self) -> bool:
         """Whether it stood still each time, and never in between: the longer, the less often it has to be seen."""
         least = min(self.held_ms, default=0.0)
-        often = 1 if least >= _VERY_LONG_MS else 2 if least >= _LONG_MS else TIMES
-        return least >= STILL_MS and len(self.held_ms) >= often and max(self.quiet_ms, default=0.0) < _QUIET * least
+        enough = len(self.held_ms) >= _often(least)
+        return enough and least >= STILL_MS and max(self.quiet_ms, default=0.0) < _QUIET * least
+
+
+def _often(least_ms: float) -> int:
+    """How often something has to be seen that lasts at least so long."""
+    return 1 if least_ms >= _VERY_LONG_MS else 2 if least_ms >= _LONG_MS else TIMES
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -142,7 +148,7 @@ class _Trying:
     async def _again(self, what: str, first_s: float, acting: Callable[[], Awaitable[object]]) -> Standing:
         """Do again what seemed to hold everything up, with quiet times in between."""
         held_s, quiet_s = [first_s], [(await self._pulse.felt(_rest))[0]]
-        while len(held_s) < TIMES and min(held_s) * 1000 < _VERY_LONG_MS:
+        while len(held_s) < _often(min(held_s) * 1000):
             held_s.append((await self._pulse.felt(acting))[0])
             quiet_s.append((await self._pulse.felt(_rest))[0])
         return Standing(what, _in_ms(held_s), _in_ms(quiet_s), self._pulse.shown)
@@ -152,17 +158,17 @@ class _Trying:
     async def _holding(self, files: Sequence[Path], how: Hold, asked: Sequence[Heavy]) -> None:
         held_s: list[float] = []
         quiet_s: list[float] = []
-        names = ", ".join(str(path.relative_to(self._app.folder)) for path in files)
+        names = [str(path.relative_to(self._app.folder)) for path in files]
         for _ in range(_HELD_TIMES):
             taken, felt_s = await self._held_once(files, how, asked)
             if not taken:
                 return
             held_s.append(felt_s)
             quiet_s.append((await self._pulse.felt(_rest))[0])
-            self.found = msgspec.structs.replace(self.found, databases=tuple(map(str, taken)))
+            self.found = msgspec.structs.replace(self.found, databases=tuple(names))
             if felt_s * 1000 < _LONG_MS:
                 break
-        what = _HOLDS[how].format(names, f"{asked[0].shown} and {len(asked) - 1} other things")
+        what = _HOLDS[how].format(", ".join(names), f"{asked[0].shown} and {len(asked) - 1} other things")
         slow = min(held_s) * 1000 >= _LONG_MS
         self._note(Standing(what, _in_ms(held_s), _in_ms(quiet_s), self._pulse.shown) if slow else None)
 
@@ -184,27 +190,26 @@ class _Trying:
         upload = self._target.upload
         if upload is None:
             return
+        marker = f"prove-{secrets.token_hex(6)}"
 
         async def acting() -> Answer:
-            return (await send(self._app, upload, content=table(_ROWS)))[1]
+            return (await send(self._app, upload, content=f"{marker}\n{marker}\n".encode() * _ROWS))[1]
 
-        usual = await acting()
         async with slow_disk(self._app) as disk:
             if disk is None:
                 return
             quiet_s, _ = await self._pulse.felt(_rest)
             first_s, answer = await self._pulse.felt(acting)
-            waited = answer.took_s - usual.took_s > HELD_UP_MS / 1000
-            self.found = msgspec.structs.replace(self.found, disk=waited)
-            if first_s * 1000 < STILL_MS or not waited:
+            self.found = msgspec.structs.replace(self.found, disk=answer.good)
+            stored = await asyncio.to_thread(disk.stored_by_loop, self._app.folder, marker)
+            if first_s * 1000 < STILL_MS or not stored:
                 return
-            what = f"while it was sent {upload.shown} and the disk took {HELD_UP_MS} ms to open or sync a file"
+            what = (
+                f"while it was sent {upload.shown} and the disk took {HELD_UP_MS} ms for each call of the event loop's"
+            )
+            what += f" thread, which stores that itself ({stored})"
             standing = await self._again(what, first_s, acting)
-            calls = await asyncio.to_thread(disk.on_loop, self._app.folder)
-        if calls:  # what else a loop opens, such as /proc, is on no disk
-            quiet_ms = (*standing.quiet_ms, quiet_s * 1000)
-            what = f"{what}; the thread of the event loop itself called {calls[0]}"
-            self._note(msgspec.structs.replace(standing, what=what, quiet_ms=quiet_ms))
+        self._note(msgspec.structs.replace(standing, quiet_ms=(*standing.quiet_ms, quiet_s * 1000)))
 
 
 async def _rest() -> None:
