@@ -32,13 +32,14 @@ class Heavy(NamedTuple):
 
     shown: str
     once: Callable[[], Awaitable[Answer]]
+    method: str = "GET"
 
 
 def _asking(client: Client, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Heavy:
     async def once() -> Answer:
         return await client.ask(method, path, headers=headers, body=body, timeout_s=_LIMIT_S)
 
-    return Heavy(f"{method} {path}", once)
+    return Heavy(f"{method} {path}", once, method)
 
 
 async def kinds(app: App, target: Target) -> AsyncGenerator[Heavy]:
@@ -106,7 +107,7 @@ def _form(app: App, path: str, form: Form, cookie: str) -> Heavy:
         body = urlencode(current.filled(f"prove-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16)))
         return await app.stranger.ask("POST", form.action, headers=headers, body=body.encode(), timeout_s=_LIMIT_S)
 
-    return Heavy(f"POST {form.action} from the form on the page {path}", once)
+    return Heavy(f"POST {form.action} from the form on the page {path}", once, "POST")
 
 
 # -- what was made --
@@ -138,7 +139,7 @@ async def _done(app: App, making: Template, method: str, path: str, parameter: s
         where = path.replace(f"{{{parameter}}}", ids.pop() if ids else "none")
         return await app.client.ask(method, where, timeout_s=_LIMIT_S)
 
-    return Heavy(f"{method} {path}", once)
+    return Heavy(f"{method} {path}", once, method)
 
 
 async def _id(app: App, making: Template) -> str:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.props.canary import Machine
 from holdfast.prove.props.heavy import TIMES, Heavy, heads, kinds
@@ -111,7 +112,7 @@ class _Trying:
         files = await asyncio.to_thread(databases, self._app.folder)
         for how in _HOLDS if files and nonsense() in self._pulse.probes else ():
             if self._goes_on:
-                await self._holding(files, how, [*self._usual(), *known])
+                await self._holding(files, how, self._waiting(how, known))
         if self._goes_on and self._target.upload is not None:
             await self._disk()
         for one in heads(self._app, self._target):  # last, for it may never end
@@ -123,18 +124,25 @@ class _Trying:
         found = self.found
         self.found = msgspec.structs.replace(found, kinds=found.kinds + kinds, standing=(*found.standing, *more))
 
-    def _usual(self) -> list[Heavy]:
-        """A read, and something that is kept."""
-        wanted = [one for one in (self._target.read, self._target.write or self._target.upload) if one is not None]
+    def _waiting(self, how: Hold, known: Sequence[Heavy]) -> list[Heavy]:
+        """What is asked for while the database is held: few enough for a server that has a few threads.
 
-        def asking(number: int) -> Callable[[], Awaitable[Answer]]:
-            async def once() -> Answer:
-                content = table(_ROWS) if wanted[number] is self._target.upload else None
-                return (await send(self._app, wanted[number], content=content, timeout_s=_MOST_S))[1]
+        A read; or else what writes: something is deleted, kept, and looked at, which may be noted.
+        """
+        target = self._target
+        if how == "EXCLUSIVE":
+            return [self._sent(target.read)]
+        keeping = [self._sent(one) for one in (target.write, target.upload) if one is not None]
+        deleting = [one for one in known if one.method == "DELETE"]
+        looking = [one for one in known if one.method == "GET" and "{" in one.shown]
+        return [*deleting[:1], *keeping[:1], *looking[-1:]]
 
-            return once
+    def _sent(self, template: Template) -> Heavy:
+        async def once() -> Answer:
+            content = table(_ROWS) if template is self._target.upload else None
+            return (await send(self._app, template, content=content, timeout_s=_MOST_S))[1]
 
-        return [Heavy(one.shown, asking(number)) for number, one in enumerate(wanted)]
+        return Heavy(template.shown, once, template.method)
 
     # -- a single request --
 
@@ -158,6 +166,8 @@ class _Trying:
     async def _holding(self, files: Sequence[Path], how: Hold, asked: Sequence[Heavy]) -> None:
         held_s: list[float] = []
         quiet_s: list[float] = []
+        if not asked:
+            return
         names = [str(path.relative_to(self._app.folder)) for path in files]
         for _ in range(_HELD_TIMES):
             taken, felt_s = await self._held_once(files, how, asked)
@@ -168,7 +178,7 @@ class _Trying:
             self.found = msgspec.structs.replace(self.found, databases=tuple(names))
             if felt_s * 1000 < _LONG_MS:
                 break
-        what = _HOLDS[how].format(", ".join(names), f"{asked[0].shown} and {len(asked) - 1} other things")
+        what = _HOLDS[how].format(", ".join(names), " and ".join(one.shown for one in asked))
         slow = min(held_s) * 1000 >= _LONG_MS
         self._note(Standing(what, _in_ms(held_s), _in_ms(quiet_s), self._pulse.shown) if slow else None)
 
