@@ -147,18 +147,26 @@ class _Trying:
     # -- a single request --
 
     async def _single(self, heavy: Heavy) -> None:
+        before = self._before_s()
         first, _ = await self._pulse.felt(heavy.once)
         if first * 1000 < STILL_MS:
             self._note(None)
             return
-        self._note(await self._again(f"while it was asked for {heavy.shown}", first, heavy.once))
+        self._note(await self._again(f"while it was asked for {heavy.shown}", before, first, heavy.once))
 
-    async def _again(self, what: str, first_s: float, acting: Callable[[], Awaitable[object]]) -> Standing:
-        """Do again what seemed to hold everything up, with quiet times in between."""
-        held_s, quiet_s = [first_s], [(await self._pulse.felt(_rest))[0]]
+    def _before_s(self) -> float:
+        """How it was right before now."""
+        now = time.monotonic()
+        return self._pulse.held_s(now - _QUIET_S, now)
+
+    async def _again(
+        self, what: str, before_s: float, first_s: float, acting: Callable[[], Awaitable[object]]
+    ) -> Standing:
+        """Do again what seemed to hold everything up, with quiet times in between; but not what may last for ever."""
+        held_s, quiet_s = [first_s], [before_s]
         while len(held_s) < _often(min(held_s) * 1000):
-            held_s.append((await self._pulse.felt(acting))[0])
             quiet_s.append((await self._pulse.felt(_rest))[0])
+            held_s.append((await self._pulse.felt(acting))[0])
         return Standing(what, _in_ms(held_s), _in_ms(quiet_s), self._pulse.shown)
 
     # -- a database that is held --
@@ -170,11 +178,12 @@ class _Trying:
             return
         names = [str(path.relative_to(self._app.folder)) for path in files]
         for _ in range(_HELD_TIMES):
+            before_s = (await self._pulse.felt(_rest))[0] if held_s else self._before_s()
             taken, felt_s = await self._held_once(files, how, asked)
             if not taken:
                 return
             held_s.append(felt_s)
-            quiet_s.append((await self._pulse.felt(_rest))[0])
+            quiet_s.append(before_s)
             self.found = msgspec.structs.replace(self.found, databases=tuple(names))
             if felt_s * 1000 < _LONG_MS:
                 break
@@ -218,8 +227,8 @@ class _Trying:
                 f"while it was sent {upload.shown} and the disk took {HELD_UP_MS} ms for each call of the event loop's"
             )
             what += f" thread, which stores that itself ({stored})"
-            standing = await self._again(what, first_s, acting)
-        self._note(msgspec.structs.replace(standing, quiet_ms=(*standing.quiet_ms, quiet_s * 1000)))
+            standing = await self._again(what, quiet_s, first_s, acting)
+        self._note(standing)
 
 
 async def _rest() -> None:
