@@ -33,6 +33,8 @@ class Heavy(NamedTuple):
     shown: str
     once: Callable[[], Awaitable[Answer]]
     method: str = "GET"
+    again: bool = True
+    """Whether it may be asked for as often as one likes."""
 
 
 def _asking(client: Client, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Heavy:
@@ -139,7 +141,7 @@ async def _done(app: App, making: Template, method: str, path: str, parameter: s
         where = path.replace(f"{{{parameter}}}", ids.pop() if ids else "none")
         return await app.client.ask(method, where, timeout_s=_LIMIT_S)
 
-    return Heavy(f"{method} {path}", once, method)
+    return Heavy(f"{method} {path}", once, method, again=False)
 
 
 async def _id(app: App, making: Template) -> str:
@@ -163,9 +165,11 @@ def heads(app: App, target: Target) -> Sequence[Heavy]:
     if taking is None:
         return shown
     sent = request(taking, app.names, None if taking.json is not None else table(2))
+    bare = sent.path.partition("?")[0]  # where the address names what comes, its head is not looked at
     for name, value in _TAKING:
-        one = _asking(app.client, sent.method, sent.path, {**_but(sent.headers, name), name: value}, sent.body)
-        shown.append(one._replace(shown=f"{one.shown} with a {name} that does not end"))
+        for path in dict.fromkeys((sent.path, bare)) if name == "Content-Disposition" else (sent.path,):
+            one = _asking(app.client, sent.method, path, {**_but(sent.headers, name), name: value}, sent.body)
+            shown.append(one._replace(shown=f"{one.shown} with a {name} that does not end"))
     if taking.file and sent.body is not None:
         named = f'filename="{sent.names["name"]}.csv"'.encode()
         body = sent.body.replace(named, f'filename="{_PAIRS}'.encode(), 1)
