@@ -264,8 +264,8 @@ def _went_on(one: Left, patience: float = 1.0) -> Judgement | None:
         return None
     if one.full_s > _ENOUGH_S and one.spent_s > (_WENT_ON if one.idle else _STOPPED) * one.full_s:
         return broken(
-            f"{one.left} clients left {one.what} after 200 ms, and the backend spent {one.spent_s:.1f} s of CPU time "
-            f"on it after that; all of it would have cost {one.full_s:.1f} s.",
+            f"{one.left} clients left {one.what} after {one.leave_s * 1000:.0f} ms, and the backend spent "
+            f"{one.spent_s:.1f} s of CPU time on it after that; all of it would have cost {one.full_s:.1f} s.",
             f"{one.spent_s / one.full_s:.0%} done for nobody",
             mend=_STOP,
         )
