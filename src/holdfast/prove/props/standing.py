@@ -28,7 +28,7 @@ STILL_MS: Final = 150.0
 """Beneath this nobody feels it."""
 _FELT_MS: Final = 50.0
 """What stops a loop for so long is looked at more closely; so long does the watchdog of `holdfast run` bear it."""
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 6
 _LONG_MS: Final = 400.0
 _VERY_LONG_MS: Final = 2_000.0
 _QUIET: Final = 1 / 3
@@ -166,11 +166,11 @@ class _Trying:
             await asyncio.gather(*(heavy.once() for _ in range(_AT_ONCE)))
 
         first, _ = await self._pulse.felt(acting)
-        if first * 1000 < _AT_ONCE * _FELT_MS:
+        if first * 1000 < (_AT_ONCE - 1) * _FELT_MS:
             return None
         what = f"while it was asked {_AT_ONCE} times at once for {heavy.shown}"
         found = await self._again(what, before_s, first, acting)
-        return found if min(found.held_ms) >= _AT_ONCE * _FELT_MS else None
+        return found if min(found.held_ms) >= (_AT_ONCE - 1) * _FELT_MS else None
 
     def _before_s(self) -> float:
         """How it was right before now."""
