@@ -24,7 +24,7 @@ from holdfast.prove.running import App
 from holdfast.prove.sending import table
 from holdfast.prove.stage import Stage, Target, send
 
-STILL_MS: Final = 150.0
+STILL_MS: Final = 100.0
 """Beneath this nobody feels it."""
 _FELT_MS: Final = 50.0
 """What stops a loop for so long is looked at more closely; so long does the watchdog of `holdfast run` bear it."""
@@ -155,8 +155,8 @@ class _Trying:
         found: Standing | None = None
         if first * 1000 >= STILL_MS:
             found = await self._again(f"while it was asked for {heavy.shown}", before, first, heavy.once)
-        elif first * 1000 >= _FELT_MS and heavy.again:
-            found = await self._at_once(heavy, before)
+        if first * 1000 >= _FELT_MS and heavy.again and not (found is not None and found.stood):
+            found = await self._at_once(heavy, before) or found
         self._note(found)
 
     async def _at_once(self, heavy: Heavy, before_s: float) -> Standing | None:
