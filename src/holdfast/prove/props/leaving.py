@@ -18,6 +18,9 @@ from holdfast.prove.sending import request
 from holdfast.prove.stage import send
 
 _LEAVE_S: Final = 0.2
+_LEAVE_LATEST_S: Final = 0.6
+_BEGUN: Final = 0.125
+"""They leave no sooner than such a part of all the work can be done: what was not begun yet costs nobody anything."""
 _FULL_S: Final = 10.0
 _CALM_S: Final = 8.0
 _LATER_S: Final = 2.0
@@ -33,6 +36,8 @@ class Left(msgspec.Struct, frozen=True):
     """How long one takes for whom somebody waits."""
     one_cpu_s: float = 0.0
     """What it costs in CPU time."""
+    leave_s: float = _LEAVE_S
+    """After how long they left."""
     left: int = 0
     """Clients that left without an answer."""
     answered: int = 0
@@ -63,7 +68,9 @@ async def left(app: App, template: Template, read: Template, clients: int, ports
     await calm(app, 1.0)
     last = await asyncio.to_thread(used, app.pid)
     kept = await asyncio.to_thread(_calls, app, ports)
-    stayed = await asyncio.gather(*(_leaving(app, template, number) for number in range(clients)))
+    one_cpu_s = max(0.0, last.backend_s - first.backend_s)
+    leave_s = max(_LEAVE_S, min(_LEAVE_LATEST_S, _BEGUN * clients * one_cpu_s))
+    stayed = await asyncio.gather(*(_leaving(app, template, number, leave_s) for number in range(clients)))
     calls = await asyncio.to_thread(_calls, app, ports)
     gone = time.monotonic()
     rest, after_ms = await asyncio.gather(calm(app, _CALM_S), _read_ms(app, read))
@@ -73,7 +80,8 @@ async def left(app: App, template: Template, read: Template, clients: int, ports
     return Left(
         what=template.shown,
         one_s=answer.took_s,
-        one_cpu_s=max(0.0, last.backend_s - first.backend_s),
+        one_cpu_s=one_cpu_s,
+        leave_s=leave_s,
         left=clients - sum(stayed),
         answered=sum(stayed),
         spent_s=rest.spent_s,
@@ -85,14 +93,14 @@ async def left(app: App, template: Template, read: Template, clients: int, ports
     )
 
 
-async def _leaving(app: App, template: Template, number: int) -> bool:
+async def _leaving(app: App, template: Template, number: int, leave_s: float) -> bool:
     """Ask, wait for a moment, leave; whether there was an answer before. Every second one leaves with a reset."""
     sent = request(template, app.names)
     with contextlib.suppress(OSError, TimeoutError):
         async with app.client.wire() as wire:
             length = None if sent.body is None else len(sent.body)
             await wire.send(app.client.head(sent.method, sent.path, sent.headers, length=length) + (sent.body or b""))
-            answer = await wire.answer(sent.method, timeout_s=_LEAVE_S)
+            answer = await wire.answer(sent.method, timeout_s=leave_s)
             if number % 2:
                 wire.reset()
             return bool(answer.status) and not answer.error

@@ -15,6 +15,8 @@ from holdfast.prove.config import Template
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.leaving import Left, calls, left
+from holdfast.prove.props.overdue import Overdue, overdue
+from holdfast.prove.props.punctuality import judged, told
 from holdfast.prove.proxy import AcceptHang, HalfOpen, Latency
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
@@ -79,18 +81,27 @@ class Deadlines(Facts, frozen=True):
     waited_s: float = 0.0
     """Until none was open any more, or until the end."""
     left: tuple[Left, ...] = ()
+    overdue: Overdue = Overdue()
+    """While somebody else holds its database."""
 
 
 async def gather(stage: Stage) -> Deadlines:
-    """Both at the same time, each with an app of its own: one waits, the other calculates."""
+    """All at the same time, each with an app of its own: two wait, one calculates."""
     async with watched_machine() as machine, asyncio.TaskGroup() as group:
         hanging = group.create_task(_hanging(stage))
         leaving = group.create_task(_leaving(stage))
-    facts, gone = hanging.result(), leaving.result()
-    told = [facts.fault] if facts.fault else []
-    told += [f"{one.left} clients left {one.what} without an answer" for one in gone if one.left]
+        waiting = group.create_task(_overdue(stage))
+    facts, gone, late = hanging.result(), leaving.result(), waiting.result()
+    faults = [facts.fault] if facts.fault else []
+    faults += [f"{one.left} clients left {one.what} without an answer" for one in gone if one.left]
+    if late.hung:
+        faults.append(f"{', '.join(late.databases)} was held for {late.held_s:.1f} s and waited for")
+    elif any(one.status for one in late.over):
+        faults.append("requests came whose time was over")
     well = facts.well or ", ".join(f"an ordinary request took {one.read_before_ms:.0f} ms" for one in gone[:1])
-    facts = msgspec.structs.replace(facts, fault="; ".join(told), well=well, left=tuple(gone))
+    facts = msgspec.structs.replace(
+        facts, fault="; ".join(faults), well=well or late.well, left=tuple(gone), overdue=late
+    )
     return fair(facts, judge, machine.limit(worst_s=1.0, taken=0.6), partial(judge, patience=_BLATANT))
 
 
@@ -104,12 +115,26 @@ def _calling(target: Target) -> list[Template]:
     return [one for one in (target.write, target.upload) if one is not None]
 
 
+def _patience_s(stage: Stage) -> float:
+    return _QUICK_S if stage.quick else _PATIENCE_S
+
+
+def _hurried(stage: Stage) -> Mapping[str, str] | None:
+    """What gives an app of `holdfast run` a short deadline; nothing for others."""
+    ours = "holdfast" in (stage.target.config.serve or "holdfast")
+    return {"HOLDFAST_TIMEOUT_S": str(_DEADLINE_S)} if ours else None
+
+
+async def _overdue(stage: Stage) -> Overdue:
+    async with stage.app(_hurried(stage)) as app:
+        return await overdue(app, stage.target, _patience_s(stage))
+
+
 async def _hanging(stage: Stage) -> Deadlines:
     if not stage.target.config.dependencies or not _calling(stage.target):
         return Deadlines()
-    patience_s = _QUICK_S if stage.quick else _PATIENCE_S
-    ours = "holdfast" in (stage.target.config.serve or "holdfast")
-    async with stage.app({"HOLDFAST_TIMEOUT_S": str(_DEADLINE_S)} if ours else None) as app:
+    patience_s = _patience_s(stage)
+    async with stage.app(_hurried(stage)) as app:
         calling = _calling(stage.target)
         well = [(await send(app, each))[1] for each in calling]
         before = await asyncio.to_thread(calls, app)
@@ -195,13 +220,13 @@ def judge(facts: Deadlines, patience: float = 1.0) -> Judgement:
     """Each request is answered by some time, and nothing much is done for who has left."""
     late = _late(facts)
     went_on = [found for one in facts.left if (found := _went_on(one, patience)) is not None]
-    bad = [one for one in (late, *went_on) if one is not None]
+    bad = [one for one in (late, judged(facts.overdue), *went_on) if one is not None]
     if bad:
         return bad[0]
-    shown = [*_punctual(facts), *(text for one in facts.left if (text := _stopped(one)))]
+    shown = [*_punctual(facts), *told(facts.overdue), *(text for one in facts.left if (text := _stopped(one)))]
     if shown:
         return kept(". ".join(shown) + ".", _number(facts))
-    if not facts.hung and not facts.left:
+    if not facts.hung and not facts.left and not facts.overdue.waited:
         return not_asked(
             "Nothing is known that takes long or calls out.",
             mend='Say in [tool.holdfast.prove] what takes long, such as slow = ["GET /reports/year"].',
@@ -239,8 +264,8 @@ def _went_on(one: Left, patience: float = 1.0) -> Judgement | None:
         return None
     if one.full_s > _ENOUGH_S and one.spent_s > (_WENT_ON if one.idle else _STOPPED) * one.full_s:
         return broken(
-            f"{one.left} clients left {one.what} after 200 ms, and the backend spent {one.spent_s:.1f} s of CPU time "
-            f"on it after that; all of it would have cost {one.full_s:.1f} s.",
+            f"{one.left} clients left {one.what} after {one.leave_s * 1000:.0f} ms, and the backend spent "
+            f"{one.spent_s:.1f} s of CPU time on it after that; all of it would have cost {one.full_s:.1f} s.",
             f"{one.spent_s / one.full_s:.0%} done for nobody",
             mend=_STOP,
         )

@@ -16,6 +16,7 @@ from holdfast.prove.http import Answer
 from holdfast.prove.props import work
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.meanwhile import Pace, Paced, paced, quickest
+from holdfast.prove.props.standing import Standing, Tried, standstills
 from holdfast.prove.props.work import Work, calm, kept_at
 from holdfast.prove.proxy import Latency
 from holdfast.prove.running import App
@@ -62,13 +63,19 @@ class SlowHandler(Facts, frozen=True):
 
     before: tuple[Pace, ...] = ()
     during: tuple[During, ...] = ()
+    tried: Tried = Tried()
+    """What was tried once or a few times, and felt by a pulse."""
 
 
 async def gather(stage: Stage) -> SlowHandler:
-    """Measure quick requests alone, then beside each kind of work that is known."""
-    async with stage.app() as app, watched_machine(app.pid) as machine:
+    """Measure quick requests alone, then beside each kind of work that is known; and with an app of its own, whether
+    single requests, a database that is held or a slow disk make it stand still."""
+    begun = asyncio.Event()
+    async with stage.app() as app, watched_machine(app.pid) as machine, asyncio.TaskGroup() as group:
+        trying = group.create_task(standstills(stage, machine, begun))
         looking = _Looking(app, stage, await quickest(app, stage.target))
         await looking.begin()
+        begun.set()  # not before: what comes after is compared with how it was then
         for some in _KINDS:
             for each in await some(app, stage.target) if looking.goes_on else ():
                 await looking.beside(each)
@@ -81,9 +88,10 @@ async def gather(stage: Stage) -> SlowHandler:
     done = [one.what for one in during if one.done]
     facts = SlowHandler(
         well=_well(before.kinds),
-        fault=f"work went on meanwhile: {', '.join(done)}" if done else "",
+        fault=_fault(done, trying.result()),
         before=before.kinds,
         during=tuple(during),
+        tried=trying.result(),
     )
     late = max(looking.late)
     limit = f"the load generator was {late:.0f} ms late." if late > _LATE_MS else machine.limit()
@@ -162,6 +170,13 @@ def _well(before: Sequence[Pace]) -> str:
     return ", ".join(f"{one.shown} was answered within {one.p97_ms:.0f} ms" for one in before)
 
 
+def _fault(done: Sequence[str], tried: Tried) -> str:
+    told = [f"work went on meanwhile: {', '.join(done)}"] if done else []
+    told += [f"{tried.kinds} kinds of single requests were sent"] if tried.kinds else []
+    told += [f"{', '.join(tried.databases)} was held by another process"] if tried.databases else []
+    return "; ".join([*told, *(["the disk was slow"] if tried.disk else [])])
+
+
 # -- the verdict --
 
 
@@ -200,7 +215,10 @@ def _how(pace: Pace) -> str:
 
 
 def judge(facts: SlowHandler, patience: float = 1.0) -> Judgement:
-    """No kind of work makes quick requests slow."""
+    """No kind of work makes quick requests slow, and nothing makes it stand still."""
+    stood = [one for one in facts.tried.standing if one.stood]
+    if stood:
+        return _stood_still(stood[0])
     looked = [one for one in facts.during if one.asked]
     if not looked:
         return not_proven(
@@ -217,10 +235,22 @@ def judge(facts: SlowHandler, patience: float = 1.0) -> Judgement:
         return not_proven(f"None of the work was answered well: {', '.join(one.what for one in looked)}.")
     worst = max(looked, key=lambda one: min(pace.p97_ms for pace in one.paces))
     slowest = min(worst.paces, key=lambda pace: pace.p97_ms)
+    more = f" None of {facts.tried.kinds} kinds of single requests stopped it." if facts.tried.kinds else ""
     return kept(
         f"Beside {len(looked)} kind(s) of work 97 of 100 quick requests were answered within {slowest.p97_ms:.0f} ms "
-        f"({slowest.shown}, worst while {worst.what} ran).",
+        f"({slowest.shown}, worst while {worst.what} ran).{more}",
         f"{slowest.p97_ms:.0f} ms",
+    )
+
+
+def _stood_still(one: Standing) -> Judgement:
+    times = ", ".join(f"{each:.0f}" for each in one.held_ms)
+    quiet = max(one.quiet_ms, default=0.0)
+    return broken(
+        f"Nothing was answered for {times} ms {one.what}; neither {one.asked.replace(' and ', ' nor ')}. "
+        f"In the quiet times between it was {quiet:.0f} ms at most.",
+        f"{min(one.held_ms):.0f} ms",
+        mend=_MEND,
     )
 
 
