@@ -25,6 +25,8 @@ class Operation(NamedTuple):
     example: object = None
     """A JSON body that fits the schema, as far as that is told without trying."""
     secured: bool = False
+    numbers: Mapping[str, int | None] = {}
+    """Whole numbers that may stand in the query, each with the most that it may be, where the document says."""
 
     @property
     def plain(self) -> bool:
@@ -86,7 +88,20 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
         if "application/json" in content
         else None,
         bool(security),
+        _numbers(root, parameters),
     )
+
+
+def _numbers(root: Table, parameters: list[Table]) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for each in parameters:
+        schema = _resolved(root, each.get("schema"))
+        choices = [_resolved(root, one) for one in _list(schema.get("anyOf"))] or [schema]
+        number = next((one for one in choices if one.get("type") == "integer"), None)
+        if each.get("in") == "query" and number is not None:
+            most = number.get("maximum")
+            found[str(each.get("name"))] = int(most) if isinstance(most, int | float) else None
+    return found
 
 
 def _file_field(root: Table, content: Table) -> str:
