@@ -76,3 +76,14 @@ def test_whatever_a_document_holds_nothing_is_raised(junk):
     operations(junk)
     operations({"openapi": "3.0.0", "paths": junk})
     operations({"openapi": "3.0.0", "paths": {"/x": {"post": junk}}})
+
+
+def test_whole_numbers_of_the_query_are_known_with_their_maximum():
+    parameters = [
+        {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 200}},
+        {"name": "after", "in": "query", "schema": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
+        {"name": "name", "in": "query", "schema": {"type": "string"}},
+        {"name": "number", "in": "path", "schema": {"type": "integer"}},
+    ]
+    (found,), _ = operations({"openapi": "3.1.0", "paths": {"/items": {"get": {"parameters": parameters}}}})
+    assert found.numbers == {"limit": 200, "after": None}

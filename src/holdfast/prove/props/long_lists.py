@@ -2,17 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, cast
 
 import msgspec
 
 from holdfast.decide.openapi import Operation, operations
 from holdfast.decide.verdicts import Judgement, broken
-from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.running import App
-from holdfast.prove.sending import table
+from holdfast.prove.sending import Request, filled, fresh_names, table
 from holdfast.prove.stage import Target, send
 
 _SIZES: Final = frozenset(
@@ -23,6 +22,10 @@ _WANTED: Final = 1_000_000
 _PAGE: Final = 1_000
 """No page that somebody meant to be one is longer."""
 _AT_ONCE: Final = 24
+_FILES: Final = 50
+"""In one form."""
+_FORMS_AT_ONCE: Final = 4
+_BOUNDARY: Final = "prove-boundary"
 _FILLED_S: Final = 7.0
 _MOST_LISTS: Final = 4
 _MEND: Final = "Give a page at most so many, whatever is asked for: say a maximum for it, and where the next page is."
@@ -40,18 +43,18 @@ class Listed(msgspec.Struct, frozen=True):
 
 async def lists(app: App, target: Target) -> list[Listed]:
     """Ask for all that there is. Only where it does not refuse that anyway, much is filled in before."""
-    maker = next((one for one in (target.write, target.upload) if one is not None), None)
-    if not target.schema or maker is None:
+    if not target.schema or not (target.write or target.upload):
         return []
     answer = await app.client.ask("GET", target.schema)
+    known, _ = operations(answer.json())
     open_ended: list[tuple[str, str]] = []
-    for one in operations(answer.json())[0]:
+    for one in known:
         path = _whole(one)
         if path and len(open_ended) < _MOST_LISTS and (await app.client.ask("GET", path)).good:
             open_ended.append((one.path, path))
     if not open_ended:
         return []
-    await _filled(app, maker)
+    await _filled(app, target, known)
     found: list[Listed] = []
     for plain, path in open_ended:
         usual, most = await app.client.ask("GET", plain), await app.client.ask("GET", path)
@@ -73,19 +76,58 @@ def _named(name: str) -> str:
     return "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in name).replace("-", "_").lstrip("_")
 
 
-async def _filled(app: App, maker: Template) -> None:
-    """Make more things than a page has, as far as there is time."""
+async def _filled(app: App, target: Target, known: Sequence[Operation]) -> None:
+    """Make more things than a page has, as far as there is time: many at once, where a form may have many files."""
     until = time.monotonic() + _FILLED_S
-    left = _PAGE + _AT_ONCE
-    content = table(1) if maker.file or not (maker.json or maker.form) else None
+    form = _form_of_many(app, target, known)
+    if form is not None and (await _sent(app, form())).good:
+        await _again(lambda: _sent(app, form()), _PAGE // _FILES, _FORMS_AT_ONCE, until)
+    elif target.write is not None:
+        write = target.write
+        await _again(lambda: send(app, write, timeout_s=_FILLED_S), _PAGE, _AT_ONCE, until)
+    elif target.upload is not None:
+        upload, content = target.upload, table(1)
+        await _again(lambda: send(app, upload, content=content, timeout_s=_FILLED_S), _PAGE, _AT_ONCE, until)
 
-    async def make() -> None:
+
+async def _again(once: Callable[[], Awaitable[object]], times: int, at_once: int, until: float) -> None:
+    """Do it so often and a few times more, but begin none after `until`."""
+    left = times + at_once
+
+    async def some() -> None:
         nonlocal left
         while left > 0 and time.monotonic() < until:
             left -= 1
-            await send(app, maker, content=content, timeout_s=_FILLED_S)
+            await once()
 
-    await asyncio.gather(*(make() for _ in range(_AT_ONCE)))
+    await asyncio.gather(*(some() for _ in range(at_once)))
+
+
+def _form_of_many(app: App, target: Target, known: Sequence[Operation]) -> Callable[[], Request] | None:
+    """A form with many small files, where the operation of an upload takes a form with a file."""
+    upload = target.upload
+    where = upload.path.partition("?")[0] if upload is not None else ""
+    taking = next((one for one in known if one.file and one.method == "POST" and one.path == where), None)
+    if upload is None or taking is None:
+        return None
+    kind = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+
+    def form() -> Request:
+        names = fresh_names(app.names)
+        first = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{taking.file}"'
+        parts = "".join(
+            f'{first}; filename="{names["name"]}-{number}.bin"\r\n'
+            f"Content-Type: application/octet-stream\r\n\r\n{names['name']}-{number}\r\n"
+            for number in range(_FILES)
+        )
+        headers = {name: filled(value, names) for name, value in upload.headers.items()}
+        return Request("POST", where, {**headers, **kind}, f"{parts}--{_BOUNDARY}--\r\n".encode(), names)
+
+    return form
+
+
+async def _sent(app: App, sent: Request) -> Answer:
+    return await app.client.ask(sent.method, sent.path, headers=sent.headers, body=sent.body, timeout_s=_FILLED_S)
 
 
 def _length(answer: Answer) -> int:
