@@ -17,7 +17,7 @@ from holdfast.prove.running import App
 
 HEADER: Final = "Holdfast-Priority"
 _SAID: Final = ("", "critical", "background")
-_WEIGHTS: Final = (0.7, 0.15, 0.15)
+_WEIGHTS: Final = (0.88, 0.06, 0.06)
 _FEWEST: Final = 60
 """With fewer of each, a share says nothing."""
 _MORE: Final = 0.25

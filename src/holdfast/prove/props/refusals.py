@@ -20,7 +20,7 @@ from holdfast.prove.running import App
 
 MARK: Final = "holdfast-not-executed"
 """Says that nothing was begun, so that also a POST may be sent again."""
-_EVERY_S: Final = 0.04
+_EVERY_S: Final = 0.1
 _PATIENCE_S: Final = 2.0
 _FEWEST: Final = 3
 _MOST: Final = 400
