@@ -190,8 +190,15 @@ def judge(facts: Overload) -> Judgement:
     if not facts.alive:
         return broken(f"After {over[-1].times:.0f} times its capacity it did not answer any more.", mend=_MEND)
     found = amiss(facts.refusals) or _unfair(facts)  # no chance is in these, so they come first
-    found = found or _early(facts) or _collapsed(facts, over) or _untold(over) or _not_back(facts, over)
-    return found or left_alone(facts.crowd) or _costly(facts, over) or _kept(facts, over)
+    found = (
+        found
+        or left_alone(facts.crowd)
+        or _early(facts)
+        or _collapsed(facts, over)
+        or _untold(over)
+        or _not_back(facts, over)
+    )
+    return found or _costly(facts, over) or _kept(facts, over)
 
 
 def _unfair(facts: Overload) -> Judgement | None:
