@@ -32,15 +32,6 @@ def test_a_parameter_may_be_a_part_of_a_name_in_the_path():
     assert not one.plain
 
 
-def test_numbers_in_the_query_are_known():
-    def of(name, schema, where="query"):
-        return {"name": name, "in": where, "schema": schema}
-
-    number, perhaps = {"type": "integer"}, {"anyOf": [{"type": "integer"}, {"type": "null"}]}
-    parameters = [of("a", number), of("b", perhaps), of("c", {"type": "string"}), of("d", number, "header")]
-    assert found(items={"get": {"parameters": parameters}})[0].numbers == ("a", "b")
-
-
 def test_a_form_with_a_file_is_an_upload():
     schema = {"properties": {"title": {"type": "string"}, "upload": {"type": "string", "format": "binary"}}}
     body = {"requestBody": {"content": {"multipart/form-data": {"schema": schema}}}}
@@ -91,3 +82,14 @@ def test_whatever_a_document_holds_nothing_is_raised(junk):
     operations(junk)
     operations({"openapi": "3.0.0", "paths": junk})
     operations({"openapi": "3.0.0", "paths": {"/x": {"post": junk}}})
+
+
+def test_whole_numbers_of_the_query_are_known_with_their_maximum():
+    parameters = [
+        {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 200}},
+        {"name": "after", "in": "query", "schema": {"anyOf": [{"type": "integer"}, {"type": "null"}]}},
+        {"name": "name", "in": "query", "schema": {"type": "string"}},
+        {"name": "number", "in": "path", "schema": {"type": "integer"}},
+    ]
+    (found,), _ = operations({"openapi": "3.1.0", "paths": {"/items": {"get": {"parameters": parameters}}}})
+    assert found.numbers == {"limit": 200, "after": None}

@@ -20,8 +20,6 @@ class Operation(NamedTuple):
     """Those in the path."""
     required: tuple[str, ...] = ()
     """Those that a request must have elsewhere."""
-    numbers: tuple[str, ...] = ()
-    """Those in the query that are whole numbers."""
     consumes: tuple[str, ...] = ()
     produces: tuple[str, ...] = ()
     file: str = ""
@@ -29,6 +27,8 @@ class Operation(NamedTuple):
     example: object = None
     """A JSON body that fits the schema, as far as that is told without trying."""
     secured: bool = False
+    numbers: Mapping[str, int | None] = {}
+    """Whole numbers that may stand in the query, each with the most that it may be, where the document says."""
 
     @property
     def plain(self) -> bool:
@@ -74,28 +74,36 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
     return Operation(
         method.upper(),
         path,
-        tuple(_PARAMETER.findall(path)),
-        tuple(str(each.get("name")) for each in parameters if each.get("required") and each.get("in") != "path"),
-        tuple(str(each.get("name")) for each in parameters if each.get("in") == "query" and _is_number(root, each)),
-        tuple(content),
-        tuple(
+        parameters=tuple(_PARAMETER.findall(path)),
+        required=tuple(
+            str(each.get("name")) for each in parameters if each.get("required") and each.get("in") != "path"
+        ),
+        consumes=tuple(content),
+        produces=tuple(
             kind
             for status, each in answers.items()
             if status.startswith("2")
             for kind in _table(_resolved(root, each).get("content"))
         ),
-        _file_field(root, content),
-        _example(root, _table(_table(content.get("application/json")).get("schema")))
+        file=_file_field(root, content),
+        example=_example(root, _table(_table(content.get("application/json")).get("schema")))
         if "application/json" in content
         else None,
-        bool(security),
+        secured=bool(security),
+        numbers=_numbers(root, parameters),
     )
 
 
-def _is_number(root: Table, parameter: Table) -> bool:
-    schema = _resolved(root, parameter.get("schema"))
-    choices = [_resolved(root, each) for each in _list(schema.get("anyOf"))]
-    return any(each.get("type") == "integer" for each in (schema, *choices))
+def _numbers(root: Table, parameters: list[Table]) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for each in parameters:
+        schema = _resolved(root, each.get("schema"))
+        choices = [_resolved(root, one) for one in _list(schema.get("anyOf"))] or [schema]
+        number = next((one for one in choices if one.get("type") == "integer"), None)
+        if each.get("in") == "query" and number is not None:
+            most = number.get("maximum")
+            found[str(each.get("name"))] = int(most) if isinstance(most, int | float) else None
+    return found
 
 
 def _file_field(root: Table, content: Table) -> str:

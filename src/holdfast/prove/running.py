@@ -80,8 +80,19 @@ def command(config: Config, names: Mapping[str, str]) -> list[str]:
 class App:
     """A running backend, and how to reach it."""
 
-    def __init__(self, config: Config, cwd: Path, folder: Path, environ: Mapping[str, str], secret: str) -> None:
-        """It is started in `cwd`, keeps what it keeps in `folder`, and has `environ` beside what is configured."""
+    def __init__(
+        self,
+        config: Config,
+        cwd: Path,
+        folder: Path,
+        environ: Mapping[str, str],
+        secret: str,
+        output: int | None = None,
+    ) -> None:
+        """It is started in `cwd`, keeps what it keeps in `folder`, and has `environ` beside what is configured.
+
+        What it writes goes to the descriptor `output`, where one is given, and not to its log.
+        """
         self.config: Config = config
         self.folder: Path = folder
         self.log: Path = folder / "output.log"
@@ -98,6 +109,7 @@ class App:
         """What it depends on, by the variables that name them."""
         self._cwd = cwd
         self._environ = dict(environ)
+        self._output = output
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -128,14 +140,15 @@ class App:
         self.folder.mkdir(parents=True, exist_ok=True)
         line = command(self.config, self.names)
         with self.log.open("ab") as log:
+            output = log if self._output is None else self._output
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     *line,
                     cwd=self._cwd,
                     env=environ,
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
                 )
             except OSError as error:
@@ -230,10 +243,10 @@ class App:
 
 @asynccontextmanager
 async def running(
-    config: Config, cwd: Path, folder: Path, environ: Mapping[str, str], secret: str
+    config: Config, cwd: Path, folder: Path, environ: Mapping[str, str], secret: str, output: int | None = None
 ) -> AsyncGenerator[App]:
     """A backend, ready and signed in; gone at the end of the block. Raises AppFailed."""
-    app = App(config, cwd, folder, environ, secret)
+    app = App(config, cwd, folder, environ, secret, output)
     try:
         await app.start()
         yield app

@@ -66,14 +66,17 @@ class Stage:
         self._apps = 0
 
     @asynccontextmanager
-    async def app(self, environ: Mapping[str, str] | None = None) -> AsyncGenerator[App]:
-        """A backend of its own, with nothing in it, ready and signed in; before each neighbour is a fault proxy."""
+    async def app(self, environ: Mapping[str, str] | None = None, output: int | None = None) -> AsyncGenerator[App]:
+        """A backend of its own, with nothing in it, ready and signed in; before each neighbour is a fault proxy.
+
+        `output` is the descriptor that it writes to, where that is not to be its log.
+        """
         self._apps += 1
         folder = self.folder / f"app-{self._apps}"
         config = self.target.config
         async with neighbours(config, self.seed) as found:
             environ = {**{each.variable: each.value for each in found.values()}, **(environ or {})}
-            async with running(config, self._cwd, folder, environ, self.secret) as app:
+            async with running(config, self._cwd, folder, environ, self.secret, output) as app:
                 app.neighbours = found
                 yield app
 

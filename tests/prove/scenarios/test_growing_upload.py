@@ -6,6 +6,9 @@ from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.props.growth import Peak
+from holdfast.prove.props.large_forms import PHASE as FORMS
+from holdfast.prove.props.long_lists import Listed
+from holdfast.prove.props.unread_log import PHASE as UNREAD
 from holdfast.prove.scenarios.growing_upload import SCENARIO, GrowingUpload, Sent, charts, gather
 
 pytestmark = pytest.mark.anyio
@@ -74,6 +77,35 @@ def test_the_chart_has_a_line_for_each_phase_and_the_bound():
     (chart,) = charts(facts(2, 2, 3, 5))
     assert [series.name for series in chart.series] == ["sending", "all of it in memory"]
     assert charts(facts()) == ()
+
+
+@pytest.mark.parametrize(
+    ("phase", "in_mend"),
+    [
+        (f"{FORMS} to /login", "Refuse a form by its length"),
+        (UNREAD, "Let only so much wait to be written"),
+        ("sending faster than it is stored", "Pass the bytes on as they come"),
+    ],
+)
+def test_what_else_must_not_grow_is_told_with_what_mends_it(phase, in_mend):
+    peaks = (*facts(2, 2, 3, 5).peaks, Peak(phase, 8, 10.0), Peak(phase, 96, 150.0))
+    found = verdict(SCENARIO, facts(2, 2, 3, 5, peaks=peaks))
+    assert found.verdict is Verdict.BROKEN
+    assert phase in found.why
+    assert in_mend in found.mend
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (Listed("GET /files?limit=1000000", 50, 1040), Verdict.BROKEN),
+        (Listed("GET /files?limit=1000000", 50, 500), Verdict.KEPT),  # so long may a page be
+        (Listed("GET /files?limit=1000000", 1030, 1040), Verdict.KEPT),  # it has no pages, and says nothing of them
+        (Listed("GET /files?limit=1000000", 50, 0), Verdict.KEPT),
+    ],
+)
+def test_a_list_that_gives_all_that_there_is_is_broken(listed, expected):
+    assert verdict(SCENARIO, facts(2, 2, 3, 5, lists=(listed,))).verdict is expected
 
 
 async def proved(tmp_path, mode: str, upload: object = UPLOAD):

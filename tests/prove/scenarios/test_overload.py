@@ -7,8 +7,13 @@ import pytest
 from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.load import Template
 from holdfast.prove.props.canary import fair
-from holdfast.prove.scenarios.overload import SCENARIO, Level, Overload, _hopeless, charts, judge, possible
+from holdfast.prove.props.crowd import Crowd
+from holdfast.prove.props.importance import Share, classes
+from holdfast.prove.props.levels import Level
+from holdfast.prove.props.refusals import Refusals
+from holdfast.prove.scenarios.overload import SCENARIO, Overload, _hopeless, charts, judge, possible
 
 SHOP = """
     async def app(scope, receive, send):
@@ -115,6 +120,92 @@ def test_without_a_capacity_or_a_load_nothing_is_proven(more):
 def test_the_bound_in_the_chart_is_no_higher_than_what_is_offered():
     goodput, _ = charts(facts(EASY, FULL, level(5, 90)))
     assert dict(goodput.series[1].points)[0.5] == 50.0
+
+
+# -- what refusals say, whom they meet, and who comes first --
+
+
+SHED = facts(EASY, level(5, 90))
+
+
+def said(**more: object) -> Overload:
+    return msgspec.structs.replace(SHED, **more)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "in_why"),
+    [
+        (Refusals(seen=40, silent=40), "Of 40 refusals 40 had no Retry-After"),
+        (Refusals(seen=40, unmarked=40, marks=True), "40 had no Holdfast-Not-Executed"),
+        (Refusals(seen=40, probe="/health", probed=50, probes_refused=12), "12 of 50 requests of GET /health"),
+    ],
+)
+def test_a_refusal_that_says_too_little_or_meets_a_probe_is_broken_for_certain(refusals, in_why):
+    found = verdict(SCENARIO, said(refusals=refusals))
+    assert (found.verdict, found.certain) == (Verdict.BROKEN, True)
+    assert in_why in found.why
+
+
+@pytest.mark.parametrize(
+    "refusals",
+    [
+        Refusals(seen=40),
+        Refusals(seen=2, silent=2),
+        Refusals(seen=40, unmarked=40),  # it knows no such header
+        Refusals(seen=40, probe="/health", probed=50, probes_refused=1),
+    ],
+)
+def test_refusals_that_say_what_they_have_to_are_kept(refusals):
+    assert verdict(SCENARIO, said(refusals=refusals)).verdict is Verdict.KEPT
+
+
+def classed(ordinary: int, critical: int, background: int) -> tuple[Share, ...]:
+    """So many of a hundred were served of each."""
+    return (
+        Share("", 1000, 10 * ordinary),
+        Share("critical", 200, 2 * critical),
+        Share("background", 200, 2 * background),
+    )
+
+
+MARKED = Refusals(seen=40, marks=True)
+
+
+@pytest.mark.parametrize(
+    ("shares", "more", "expected"),
+    [
+        (classed(20, 22, 20), {}, Verdict.KEPT),
+        (classed(20, 96, 20), {}, Verdict.BROKEN),
+        (classed(20, 96, 0), {"trusts": True}, Verdict.KEPT),  # who is a proxy is believed
+        (classed(20, 21, 90), {"refusals": MARKED}, Verdict.BROKEN),
+        (classed(20, 21, 20), {"refusals": MARKED}, Verdict.BROKEN),
+        (classed(20, 21, 3), {"refusals": MARKED}, Verdict.KEPT),
+        (classed(2, 2, 2), {"refusals": MARKED}, Verdict.KEPT),  # too little to be compared
+    ],
+)
+def test_who_calls_himself_critical_is_not_believed_and_the_unimportant_come_last(shares, more, expected):
+    assert verdict(SCENARIO, said(shares=shares, **more)).verdict is expected
+
+
+def test_the_classes_of_a_load_differ_in_their_header_alone():
+    plain, critical, background = classes(Template("/items", headers=(("Accept", "*/*"),)))
+    assert plain.headers == (("Accept", "*/*"),)
+    assert ("Holdfast-Priority", "critical") in critical.headers
+    assert ("Holdfast-Priority", "background") in background.headers
+    assert plain.weight > critical.weight + background.weight
+
+
+@pytest.mark.parametrize(
+    ("crowd", "expected"),
+    [
+        (Crowd("POST /login", 200, 30, 170), Verdict.KEPT),
+        (Crowd("POST /login", 200, 195, 0), Verdict.KEPT),
+        (Crowd("POST /login", 200, 20, 0), Verdict.BROKEN),
+        (Crowd(), Verdict.KEPT),
+    ],
+)
+def test_a_crowd_that_signs_in_is_let_in_or_told(crowd, expected):
+    assert verdict(SCENARIO, said(crowd=crowd)).verdict is expected
 
 
 def test_facts_are_json():

@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import os
+import random
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import repeat
 from typing import Final
 
 import msgspec
@@ -16,8 +18,13 @@ from holdfast.prove.config import Template
 from holdfast.prove.counters import Samples, sampling
 from holdfast.prove.http import Answer
 from holdfast.prove.props.fetching import Fetched, fetched
-from holdfast.prove.props.growth import MB, Peak, growths, missed, over_size, peak, unseen
+from holdfast.prove.props.growth import MB, Growth, Peak, growths, missed, over_size, peak, unseen
+from holdfast.prove.props.large_forms import PHASE as FORMS
+from holdfast.prove.props.large_forms import forms
+from holdfast.prove.props.long_lists import Listed, endless, lists
 from holdfast.prove.props.resumable import address, creation, piece
+from holdfast.prove.props.unread_log import PHASE as UNREAD
+from holdfast.prove.props.unread_log import Unread, unread
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import chance_pieces, filled, found_in, fresh_names, streamed
@@ -25,6 +32,9 @@ from holdfast.prove.stage import Stage
 
 _SIZES_MB: Final = (1, 8, 64, 192)
 _QUICK_MB: Final = (1, 8, 64)
+_HURRIED: Final = "sending faster than it is stored"
+_HURRIED_MB: Final = (16, 144)
+_BLOCK: Final = random.Random(1).randbytes(256 << 10)  # noqa: S311 - it is to be no zeros, not to be secret
 _AT_ONCE: Final = 4
 _COPIES: Final = 4
 """A size is left out where the machine has not so many times as much memory and disk."""
@@ -33,6 +43,8 @@ _AFTER_S: Final = 0.5
 """For so long, what goes on after an answer is looked at, and a reader does not read on."""
 _LEAST_MB: Final = 7.0
 _MEND: Final = "Pass the bytes on as they come instead of reading the whole body: `holdfast.uploads` does."
+_MEND_FORM: Final = "Refuse a form by its length, and stop reading where it has more: such forms have a few kilobytes."
+_MEND_LOG: Final = "Let only so much wait to be written, drop what does not fit, and say how much: `holdfast run` does."
 _MEND_BACK: Final = "Send a file in pieces, each when the one before has left: `exports.Download` and FileResponse do."
 
 
@@ -59,6 +71,10 @@ class GrowingUpload(Facts, frozen=True):
     """How it refused a size, if it did."""
     left_out: str = ""
     """Which sizes were not tried, and why."""
+    lists: tuple[Listed, ...] = ()
+    """Lists that were asked for whole."""
+    unread: Unread = Unread()
+    """What became of another backend whose log was not read."""
 
 
 class _Uploads:
@@ -141,6 +157,16 @@ class _Uploads:
             if answer.good:
                 self._note("sending by tus", mb, (began, time.monotonic()))
 
+    async def hurried(self, mb: int) -> None:
+        """Send the same bytes again and again, as fast as they are taken. It is noted if they are."""
+        began = time.monotonic()
+        sent = streamed(self.upload, repeat(_BLOCK, mb * MB // len(_BLOCK)), mb * MB, self.app.names)
+        answer = await self.app.client.ask(
+            sent.method, sent.path, headers=sent.headers, body=sent.pieces, length=sent.length, timeout_s=_TIMEOUT_S
+        )
+        if answer.good:
+            self._note(_HURRIED, mb, (began, time.monotonic()))
+
     def _note(self, phase: str, mb: int, span: tuple[float, float]) -> None:
         self.peaks.append(peak(self.samples.series, phase, mb * MB, span))
 
@@ -151,10 +177,15 @@ async def _slices(mb: int, seed: int) -> AsyncIterator[bytes]:
 
 
 async def gather(stage: Stage) -> GrowingUpload:
-    """Send larger and larger files, and watch the memory of all processes."""
+    """Send larger and larger files, and watch the memory of all processes; beside it, one whose log is not read."""
     upload = stage.target.upload
     if upload is None:
         return GrowingUpload()
+    facts, of_log = await asyncio.gather(_gathered(stage, upload), unread(stage))
+    return msgspec.structs.replace(facts, unread=of_log, peaks=facts.peaks + of_log.peaks)
+
+
+async def _gathered(stage: Stage, upload: Template) -> GrowingUpload:
     async with stage.app() as app:
         async with sampling(app.pid) as warming:
             answer = await _Uploads(stage, app, upload, warming).warm()
@@ -172,6 +203,14 @@ async def gather(stage: Stage) -> GrowingUpload:
                     told = f"{mb} MB: {answer.shown}"
                     break
                 await uploads.in_a_piece(mb)
+            if not (told or left_out):
+                for mb in _HURRIED_MB:
+                    stage.tell(f"sending {mb} MB as fast as they are taken")
+                    await uploads.hurried(mb)
+            stage.tell("sending large forms")
+            uploads.peaks += await forms(app, stage.target, samples)
+        stage.tell("asking for whole lists")
+        listed = await lists(app, stage.target)
         return GrowingUpload(
             well=f"{_AT_ONCE} uploads of {_SIZES_MB[0]} MB at once were taken",
             fault=f"memory was looked at {len(samples.series)} times" if uploads.sent else "",
@@ -181,6 +220,7 @@ async def gather(stage: Stage) -> GrowingUpload:
             base_mb=samples.series[0].anonymous / MB,
             told=told,
             left_out=left_out,
+            lists=tuple(listed),
         )
 
 
@@ -198,6 +238,8 @@ def judge(facts: GrowingUpload) -> Judgement:
     if changed:
         why = f"{changed[0].mb:g} MB that were sent came back with other bytes."
         return broken(why, f"{len(changed)} of {len(facts.sent)} changed", mend=_MEND_BACK, certain=True)
+    if found := endless(facts.lists):
+        return found
     refused = f"; it refuses more, and says so ({facts.told})" if facts.told else ""
     if len(facts.sent) < 2 or facts.sent[-1].mb < _LEAST_MB:
         said = facts.told or facts.left_out or "nothing was sent"
@@ -205,8 +247,7 @@ def judge(facts: GrowingUpload) -> Judgement:
     worst, *_ = growths(facts.peaks)
     number = worst.number
     if worst.grows:
-        mend = _MEND_BACK if worst.phase == "fetching" else _MEND
-        return broken(f"{worst.sentence}: all of it is held at once.", number, mend=mend)
+        return broken(f"{worst.sentence}: all of it is held at once.", number, mend=_mend(worst))
     if not worst.flat:
         return not_proven(f"{worst.sentence}: more than noise, less than clear growth.", number=number)
     if why := missed(facts.peaks):
@@ -215,6 +256,12 @@ def judge(facts: GrowingUpload) -> Judgement:
     if failed is not None:
         return not_proven(f"{failed.mb:g} MB that were sent did not come back: {failed.back}.", number=number)
     return kept(f"{worst.sentence}{refused}.", number)
+
+
+def _mend(growth: Growth) -> str:
+    if growth.phase.startswith(FORMS):
+        return _MEND_FORM
+    return {"fetching": _MEND_BACK, UNREAD: _MEND_LOG}.get(growth.phase, _MEND)
 
 
 def charts(facts: GrowingUpload) -> Sequence[Chart]:

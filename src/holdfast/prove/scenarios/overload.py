@@ -1,20 +1,24 @@
 """Selective: past its capacity a backend serves what it can, and tells the rest at once."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from holdfast.decide.goodput import bound
-from holdfast.decide.latencies import Outcome, Result, Tally, tally
+from holdfast.decide.goodput import Capacity, bound
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
 from holdfast.prove.counters import tree
-from holdfast.prove.load import Job, Phase, measured_capacity, offered
+from holdfast.prove.load import Job, measured_capacity, offered
 from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.crowd import Crowd, crowd, left_alone
+from holdfast.prove.props.importance import Share, believed, claimed, classes, shares, trusts, unimportant
+from holdfast.prove.props.levels import BEYOND, REST_S, Level, back, lateness, levels_of, rates, spans
 from holdfast.prove.props.meanwhile import asking
+from holdfast.prove.props.refusals import Refusals, amiss, marks_others, watching
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, Target, send
@@ -22,19 +26,10 @@ from holdfast.prove.stage import Stage, Target, send
 _PATIENCE_S: Final = 1.0
 _CLIENTS: Final = (4, 16)
 _CALIBRATION_S: Final = 1.0
-_MOST_RATE: Final = 5_000.0
-"""What the generator can be asked to send a second."""
 _HEAVY_S: Final = 0.06
 """A read that takes longer is asked for too seldom to be counted."""
 _TRIES: Final = 4
-_SETTLE_S: Final = 1.0
-"""Of each level, not counted: a queue needs a while to grow past what a client waits for."""
-_REST: Final = 0.5
-_REST_S: Final = 2.5
 _BACK_S: Final = 2.0
-_BACK_WINDOW_S: Final = 0.5
-_LATE_S: Final = 0.1
-_STALLED: Final = 0.2
 _REFUSING_MOST: Final = 0.25
 """What a refusal may cost of what serving costs before it is a fault of the backend."""
 _ROOM: Final = 0.35
@@ -53,39 +48,6 @@ _MEND: Final = (
 _HEAVIER: Final = 'Name a route that costs more: read = "GET /path" in [tool.holdfast.prove].'
 
 
-class Level(msgspec.Struct, frozen=True):
-    """What became of requests at one rate."""
-
-    times: float
-    """Of the measured capacity."""
-    asked: int
-    good: int
-    refused: int
-    lost: int
-    """Neither a good answer nor a refusal within the patience of a client."""
-    seconds: float
-    p99_ms: float
-    """Of those that were served."""
-    refusal_ms: float
-    """Half of the refusals came sooner."""
-    cpu_s: float = 0.0
-
-    @property
-    def goodput(self) -> float:
-        """Right answers in time, a second."""
-        return self.good / self.seconds
-
-    @property
-    def surplus(self) -> int:
-        """Those that were not served."""
-        return self.asked - self.good
-
-    @property
-    def told(self) -> float:
-        """The share of these that learned it."""
-        return self.refused / self.surplus if self.surplus else 1.0
-
-
 class Overload(Facts, frozen=True):
     """What became of requests at multiples of what the backend can do."""
 
@@ -100,41 +62,72 @@ class Overload(Facts, frozen=True):
     """After the load, until nearly all of half the capacity was served again; none: not as long as was looked."""
     alive: bool = True
     """Whether the process was still there, and answered."""
+    refusals: Refusals = Refusals()
+    shares: tuple[Share, ...] = ()
+    """What was served past the capacity, by how important who asked called itself."""
+    trusts: bool = False
+    """Whether the backend believes us, as it would a proxy."""
+    crowd: Crowd = Crowd()
 
 
 async def gather(stage: Stage) -> Overload:
-    """Measure what the backend can do, offer multiples of it, then half of it again."""
+    """Measure what the backend can do, offer multiples of it, then half of it again; then have a crowd sign in."""
     async with stage.app() as app, watched_machine(app.pid) as machine:
         route = await _route(app, stage.target)
-        pids = tree(app.pid).pids
-        job = Job(app.port, [asking(app, route)], closed=1, closed_s=1.0, timeout_s=_PATIENCE_S, pids=pids)
+        job = Job(
+            app.port,
+            [asking(app, route)],
+            closed=1,
+            closed_s=1.0,
+            timeout_s=_PATIENCE_S,
+            pids=tree(app.pid).pids,
+            seed=stage.seed,
+        )
         stage.tell(f"measuring how many {route.shown} a second it can serve")
         found = await measured_capacity(job, _CALIBRATION_S, _CLIENTS)
-        phases = _phases(found.rate, quick=stage.quick)
-        capacity, levels = found.rate, list[Level]()
-        back_s: float | None = None
-        late = away = ""
-        if found.rate and len(phases) > 2:
-            stage.tell(f"offering up to {phases[-2].rate:.0f} a second; it can serve {found.rate:.0f}")
-            run = await offered(
-                Job(app.port, job.templates, phases, kind="anew", seed=stage.seed, timeout_s=_PATIENCE_S, pids=pids)
-            )
-            capacity, levels = _levels(run, phases, found.rate)
-            back_s = _back(run, phases)
-            late, away = _lateness(run)
-        alive = app.alive and (await send(app, route, timeout_s=10.0))[1].status != 0
+        facts, away = await _overloaded(stage, app, job, found, route)
+        if facts.levels:
+            stage.tell("having a crowd sign in")
+            facts = msgspec.structs.replace(facts, crowd=await crowd(app, stage.seed))
+    return fair(facts, judge, away or machine.limit(worst_s=0.5, starved=0.6), _hopeless)
+
+
+async def _overloaded(stage: Stage, app: App, job: Job, found: Capacity, route: Template) -> tuple[Overload, str]:
+    """What becomes of multiples of what it can do; and what kept the answers from being taken."""
+    phases = rates(found.rate, quick=stage.quick)
     facts = Overload(
+        limit="it has one core alone." if len(os.sched_getaffinity(0)) < 2 else "",
+        route=route.shown,
+        capacity=found.rate,
+        serve_ms=found.serve_s * 1000,
+    )
+    if not found.rate or len(phases) <= 2:
+        return facts, ""
+    path = job.templates[0].path
+    marks = await marks_others(app, path)
+    await claimed(app, path)
+    stage.tell(f"offering up to {phases[-2].rate:.0f} a second; it can serve {found.rate:.0f}")
+    async with watching(app, path, stage.target.config.ready) as seen:
+        run = await offered(
+            dataclasses.replace(job, templates=classes(job.templates[0]), phases=phases, kind="anew", closed=0)
+        )
+    capacity, levels = levels_of(run, phases, found.rate)
+    late, away = lateness(run)
+    beyond = [span for one, span in zip(levels, spans(phases), strict=True) if one.times >= BEYOND]
+    facts = msgspec.structs.replace(
+        facts,
         well=_well(levels),
         fault=_seen(levels),
-        limit=late or ("it has one core alone." if len(os.sched_getaffinity(0)) < 2 else ""),
-        route=route.shown,
+        limit=late or facts.limit,
         capacity=capacity,
-        serve_ms=found.serve_s * 1000,
         levels=tuple(levels),
-        back_s=back_s,
-        alive=alive,
+        back_s=back(run, phases),
+        refusals=seen.found(marks=marks),
+        shares=tuple(shares(run, beyond)),
+        trusts=trusts(app),
+        alive=app.alive and (await send(app, route, timeout_s=10.0))[1].status != 0,
     )
-    return fair(facts, judge, away or machine.limit(worst_s=0.5, starved=0.6), _hopeless)
+    return facts, away
 
 
 async def _route(app: App, target: Target) -> Template:
@@ -146,62 +139,6 @@ async def _route(app: App, target: Target) -> Template:
         times.append((took[_TRIES // 2], number))
     quick = [one for one in times if one[0] <= _HEAVY_S]
     return reads[(max(quick) if quick else min(times))[1]]
-
-
-def _phases(capacity: float, *, quick: bool) -> list[Phase]:
-    """Half of the capacity, multiples of it as far as they can be offered, and half of it again."""
-    wanted = ((0.5, 1.5), (3.0, 3.5)) if quick else ((0.5, 1.5), (2.0, 2.5), (5.0, 2.5), (10.0, 2.5))
-    phases = [Phase(seconds, times * capacity) for times, seconds in wanted if times * capacity <= _MOST_RATE]
-    if phases and phases[-1].rate < wanted[-1][0] * capacity and 2 * capacity <= _MOST_RATE:
-        phases.append(Phase(3.0, _MOST_RATE))
-    return [*phases, Phase(_REST_S, _REST * capacity)]
-
-
-def _levels(run: Result, phases: Sequence[Phase], capacity: float) -> tuple[float, list[Level]]:
-    """The capacity, which is what was served at best, be it under load; and what became of each level."""
-    seen: list[tuple[float, Tally]] = []
-    begin = 0.0
-    for phase in phases[:-1]:
-        end = begin + phase.seconds
-        seen.append((phase.rate, tally(run, begin + min(_SETTLE_S, phase.seconds / 2), end)))
-        begin = end
-    capacity = max(capacity, *(each.goodput for _, each in seen))
-    return capacity, [_level(each, rate / capacity) for rate, each in seen]
-
-
-def _level(seen: Tally, times: float) -> Level:
-    return Level(
-        times=times,
-        asked=seen.asked,
-        good=seen.good,
-        refused=seen.refused,
-        lost=seen.lost,
-        seconds=seen.seconds,
-        p99_ms=seen.admitted_s[1] * 1000,
-        refusal_ms=seen.refusal_s[0] * 1000,
-        cpu_s=seen.cpu_s,
-    )
-
-
-def _back(run: Result, phases: Sequence[Phase]) -> float | None:
-    """From when on, after the load, each further half second serves nearly all that is asked."""
-    fall = sum(phase.seconds for phase in phases[:-1])
-    back: float | None = None
-    begin = fall + _REST_S - _BACK_WINDOW_S
-    while begin >= fall - 0.001:
-        asked = [one.outcome == Outcome.GOOD for one in run.requests if begin <= one.at < begin + _BACK_WINDOW_S]
-        if asked and sum(asked) < 0.85 * len(asked):
-            break
-        back = begin - fall
-        begin -= _BACK_WINDOW_S
-    return back
-
-
-def _lateness(run: Result) -> tuple[str, str]:
-    """What kept the load from being offered as it was meant, and what kept its answers from being taken."""
-    late = f"the load generator was {run.late_p99 * 1000:.0f} ms late." if run.late_p99 > _LATE_S else ""
-    away = f"the load generator did not run for {run.stalled:.0%} of the time." if run.stalled > _STALLED else ""
-    return late, away
 
 
 def _well(levels: Sequence[Level]) -> str:
@@ -216,7 +153,7 @@ def _well(levels: Sequence[Level]) -> str:
 
 def _seen(levels: Sequence[Level]) -> str:
     """How it was seen that more came than could be served."""
-    beyond = [one for one in levels if one.times >= 1.9 and (one.good < 0.9 * one.asked)]
+    beyond = [one for one in levels if one.times >= BEYOND and (one.good < 0.9 * one.asked)]
     if not beyond:
         return ""
     return f"{beyond[-1].asked / beyond[-1].seconds:.0f} came a second, and {beyond[-1].goodput:.0f} were served"
@@ -244,7 +181,7 @@ def judge(facts: Overload) -> Judgement:
     """It serves about as much as it can, tells the others soon, refuses nobody without need, and comes back."""
     if not facts.capacity:
         return not_proven(f"{facts.route} was not answered well within a second, so no capacity could be measured.")
-    over = [one for one in facts.levels if one.times >= 1.9]
+    over = [one for one in facts.levels if one.times >= BEYOND]
     if not over:
         return not_proven(
             f"{facts.route} is served {facts.capacity:.0f} times a second: twice as much cannot be offered here.",
@@ -252,13 +189,27 @@ def judge(facts: Overload) -> Judgement:
         )
     if not facts.alive:
         return broken(f"After {over[-1].times:.0f} times its capacity it did not answer any more.", mend=_MEND)
-    found = _early(facts) or _collapsed(facts, over) or _untold(over) or _not_back(facts, over)
+    found = amiss(facts.refusals) or _unfair(facts)  # no chance is in these, so they come first
+    found = (
+        found
+        or left_alone(facts.crowd)
+        or _early(facts)
+        or _collapsed(facts, over)
+        or _untold(over)
+        or _not_back(facts, over)
+    )
     return found or _costly(facts, over) or _kept(facts, over)
+
+
+def _unfair(facts: Overload) -> Judgement | None:
+    """Whether those were served first who should not be. What is unimportant is known to who marks its refusals."""
+    found = None if facts.trusts else believed(facts.shares)
+    return found or (unimportant(facts.shares) if facts.refusals.marks else None)
 
 
 def _hopeless(facts: Overload) -> Judgement:
     """Broken where nobody was served, told, or served again: no busy machine explains that of a backend that sheds."""
-    over = [one for one in facts.levels if one.times >= 1.9]
+    over = [one for one in facts.levels if one.times >= BEYOND]
     lost = all(one.lost > 0.9 * one.asked for one in over) and facts.back_s is None
     return judge(facts) if lost else not_proven("It may have been the machine.")
 
@@ -334,7 +285,7 @@ def _untold(over: Sequence[Level]) -> Judgement | None:
 def _not_back(facts: Overload, over: Sequence[Level]) -> Judgement | None:
     if facts.back_s is not None and facts.back_s <= _BACK_S:
         return None
-    when = f"only after {facts.back_s:.1f} s" if facts.back_s is not None else f"not within {_REST_S:g} s"
+    when = f"only after {facts.back_s:.1f} s" if facts.back_s is not None else f"not within {REST_S:g} s"
     return broken(
         f"After {over[-1].times:.1f} times its capacity it served half of it again {when}.",
         when,
