@@ -66,7 +66,8 @@ async def gather(stage: Stage) -> Journeys:
         for one in given:
             await _ask(app, "GET", stage.target.read.path, {"X-Request-ID": one})
         leavers = [await _left(app, stage) for _ in range(_LEAVERS)]
-        asked += await failures(app, stage)
+        if any(one.answer is not None and id_of(one.answer) for one in asked):  # else there is nothing to be found
+            asked += await failures(app, stage)
         every = [one for one in (*asked, *(one for one, _ in together)) if one.answer is not None and one.answer.status]
         answers = [one.answer for one in every if one.answer is not None]
         wanted = [id_of(one) for one in answers if id_of(one)]
