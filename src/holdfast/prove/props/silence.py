@@ -31,11 +31,12 @@ _LOOK_S: Final = 0.2
 _STILL_S: Final = 0.8
 """What has not changed for so long does not change any more."""
 _CHANGES_S: Final = 5.0
-_SLOW_S: Final = 2.0
+_SLOW_S: Final = 1.2
 """What takes longer by itself is not waited for."""
 _PROMPT_S: Final = 0.5
 """So much longer than before is as good as before."""
-_TIMES: Final = 3.0
+_TIMES: Final = 8.0
+"""So many times as long as before: no busy machine explains that, while some of it is as soon as before."""
 _LEAST_S: Final = 3.0
 _CALLED_S: Final = 3.0
 _RESTS_S: Final = 0.4
