@@ -119,6 +119,13 @@ def test_what_is_no_request_has_no_path():
     assert looked_up(asked, ["10:00:00"]).untold == ("status",)
 
 
+def test_a_refusal_for_want_of_room_is_no_failure_to_be_looked_up():
+    assert provoking._failed(answer(504))
+    assert provoking._failed(answer(503))
+    assert not provoking._failed(answer(503, retry_after="1"))
+    assert not provoking._failed(answer(404))
+
+
 def test_a_failure_has_to_be_told():
     asked = Asked(kind="GET", path="/", answer=answer(500, x_request_id="i"))
     assert looked_up(asked, ["10:00:00 / 500"]).untold == ("failure",)
