@@ -21,6 +21,8 @@ from holdfast.prove.sending import request
 from holdfast.prove.stage import Stage, send
 
 _AT_ONCE: Final = 20
+_LONG: Final = 3_000
+"""Bytes of each one's query, so that what is logged of them at once is more than a short line for each."""
 _GIVEN: Final = 5
 _LEAVERS: Final = 3
 _NEVER_SENT: Final = 100_000
@@ -130,7 +132,8 @@ async def _at_once(app: App, stage: Stage) -> list[tuple[Asked, str]]:
     async def one(number: int) -> tuple[Asked, str]:
         word = secrets.token_hex(6)
         read = stage.target.read.path
-        path = f"/no-such-{word}" if number % 2 else f"{read}{'&' if '?' in read else '?'}prove={word}"
+        path = f"/no-such-{word}" if number % 2 else read
+        path += f"{'&' if '?' in path else '?'}prove={word}&more={'m' * _LONG}"
         answer = await _ask(app, "GET", path, {})
         return Asked(kind="one of several at once", path=path, answer=answer), word
 
