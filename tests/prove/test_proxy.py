@@ -411,6 +411,18 @@ async def test_half_open_hides_that_the_other_side_has_gone(between, end):
         assert await client.hears(10) == b""
 
 
+async def test_a_connection_that_is_stranded_stays_half_open_and_others_are_served(between):
+    client, server = await between.both_ends()
+    with between.proxy.fault(HalfOpen()):
+        await client.send(b"ping")
+        hanging = await between.client()
+        await until(lambda: between.proxy.seen.acted(HalfOpen) == 2)
+        between.proxy.strand()
+    heard = await asyncio.gather(*(one.hears(A_WHILE_S) for one in (client, server, hanging)))
+    assert heard == [None, None, None]
+    assert await answered_in_s(*await between.both_ends()) < 5
+
+
 async def test_half_open_one_way_lets_the_other_go_on(between):
     client, server = await between.both_ends()
     between.proxy.set(HalfOpen(direction="up"))

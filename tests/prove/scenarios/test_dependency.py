@@ -8,6 +8,7 @@ from scenarios.proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.props.meanwhile import Pace
+from holdfast.prove.props.silence import Silence, silences
 from holdfast.prove.scenarios.dependency import SCENARIO, Dependency, Needing, OneNeighbour, Wrong, charts, judge
 
 SHOP = """
@@ -47,6 +48,56 @@ SHOP = """
 """
 
 
+NOTICES = """
+    import asyncio, itertools, json, os
+    from urllib.parse import urlsplit
+
+    WHERE = urlsplit(os.environ["HOOK_URL"])
+    ITEMS, WORK, NOTICES, TASKS = {}, asyncio.Queue(), asyncio.Queue(), []
+    NUMBERS = itertools.count(10_001)
+
+    async def call():
+        reader, writer = await asyncio.open_connection(WHERE.hostname, WHERE.port)
+        try:
+            writer.write(b"POST / HTTP/1.1\\r\\nHost: hook\\r\\nConnection: close\\r\\nContent-Length: 0\\r\\n\\r\\n")
+            await reader.read()
+        finally:
+            writer.close()
+
+    async def sender():
+        while True:
+            await NOTICES.get()
+            try:
+                async with asyncio.timeout(DEADLINE):
+                    await call()
+            except (OSError, TimeoutError):
+                pass
+            NOTICES.task_done()
+
+    async def worker():
+        while True:
+            item = await WORK.get()
+            await asyncio.sleep(0.01)
+            item["state"] = "ready"
+            NOTICES.put_nowait(item)
+            if WAITS:
+                await NOTICES.join()
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        if not TASKS:
+            TASKS.extend(asyncio.create_task(each()) for each in (sender, sender, sender, worker, worker, worker))
+        said = ITEMS.get(scope["path"].rpartition("/")[2], {"items": len(ITEMS)})
+        if scope["method"] == "POST":
+            said = {"id": str(next(NUMBERS)), "state": "new"}
+            ITEMS[said["id"]] = item = dict(said)
+            WORK.put_nowait(item)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(said).encode()})
+"""
+
+
 def pace(p97: float = 10.0, asked: int = 40, good: int = -1, hung: int = 0) -> Pace:
     return Pace("GET /items", asked, asked if good < 0 else good, 0, hung, p97 / 2, p97, p97)
 
@@ -58,6 +109,11 @@ def wrong(reads: Pace = pace(), *needing: Needing, acted: bool = True) -> Wrong:
 def neighbour(*seen: Wrong, **more: object) -> OneNeighbour:
     said = {"name": "RATES_URL", "needed": False, "used": True, "before": pace(), "back_s": 0.5, **more}
     return OneNeighbour(wrong=seen, **said)
+
+
+def silence(**more: object) -> Silence:
+    said = {"name": "HOOK_URL", "what": "POST /items", "acted": True, "ends": ('state: "ready"',), "well_s": 0.2}
+    return Silence(**{**said, "made": 12, "prompt": 12, "bound_s": 3.0, "stuck": 12, "back_s": 4.0, **more})
 
 
 def facts(*found: OneNeighbour, **more: object) -> Dependency:
@@ -94,6 +150,23 @@ def test_what_breaks_it_is_told_with_its_number(found, said):
     assert judgement.mend
 
 
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (silence(prompt=4, late=8), '4 of 12 things that POST /items made came to state: "ready" as soon as before'),
+        (silence(back_s=None, left=4), "within 12 s nothing used it, and 4 of 12 connections"),
+        (silence(prompt=0, late=12), ""),  # they may need it
+        (silence(prompt=11, late=1), ""),
+        (silence(prompt=5, late=0), ""),
+        (silence(acted=False, back_s=None), ""),
+    ],
+)
+def test_what_a_silence_may_hold_up(found, said):
+    judgement = judge(facts(neighbour(wrong()), silences=(found,)))
+    assert judgement.verdict is (Verdict.BROKEN if said else Verdict.KEPT)
+    assert said in judgement.why
+
+
 def test_reads_that_need_it_may_fail_as_long_as_they_are_told():
     found = judge(facts(neighbour(wrong(pace(4000.0, good=0)), needed=True)))
     assert found.verdict is Verdict.KEPT
@@ -121,7 +194,7 @@ def test_the_chart_begins_with_how_it_was_before():
 
 
 def test_facts_are_json():
-    found = facts(neighbour(wrong(pace(), call())))
+    found = facts(neighbour(wrong(pace(), call())), silences=(silence(),))
     assert msgspec.json.decode(msgspec.json.encode(found), type=Dependency) == found
 
 
@@ -151,3 +224,33 @@ def test_reads_that_need_it_fail_and_are_well_again(tmp_path):
     assert facts.neighbours[0].needed
     assert facts.neighbours[0].reads_back
     assert verdict(SCENARIO, facts).verdict is Verdict.KEPT
+
+
+def silent(tmp_path, deadline: str, *, waits: bool = False) -> Dependency:
+    async def main() -> Dependency:
+        write = {"request": "POST /items", "json": {"name": "{name}"}, "id": "id", "content": "/items/{id}"}
+        source = NOTICES.replace("DEADLINE", deadline).replace("WAITS", str(waits))
+        async with proving(tmp_path, source, read="GET /", write=write, dependencies={"HOOK_URL": "stand-in"}) as stage:
+            return facts(neighbour(wrong()), silences=tuple(await silences(stage)))
+
+    return asyncio.run(main())
+
+
+def test_calls_with_a_deadline_hold_up_no_others(tmp_path):
+    found = silent(tmp_path, "1")
+    assert verdict(SCENARIO, found).verdict is Verdict.KEPT
+    assert found.silences[0].acted
+    assert found.silences[0].ends == ('state: "ready"',)
+    assert found.silences[0].prompt == 12
+
+
+def test_calls_without_one_do(tmp_path):
+    found = verdict(SCENARIO, silent(tmp_path, "None"))
+    assert found.verdict is Verdict.BROKEN
+    assert "within 12 s nothing used it, and 3 of 3 connections" in found.why
+
+
+def test_work_that_waits_for_who_is_to_be_told_is_late(tmp_path):
+    found = verdict(SCENARIO, silent(tmp_path, "4", waits=True))
+    assert found.verdict is Verdict.BROKEN
+    assert 'came to state: "ready" as soon as before, so they do not need it' in found.why

@@ -7,12 +7,18 @@ from proving import proving, verdict
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.scenarios import duplicates, resumed_twice
 from holdfast.prove.scenarios.duplicates import Duplicates, Repeated
-from holdfast.prove.scenarios.resumed_twice import Finished, Resumed
+from holdfast.prove.scenarios.resumed_twice import Finished, Piece, Resumed
 
 pytestmark = pytest.mark.anyio
 
 KEPT = Duplicates(well="201", fault="12 writes", keyed=True, repeated=(Repeated("twice in turn", (201, 201), 1),))
-ONCE = Resumed(well="204", fault="twice", resumable=True, finished=(Finished("in turn", (204, 409), 1, True),))
+ONCE = Resumed(
+    well="204",
+    fault="twice",
+    resumable=True,
+    pieces=(Piece("in turn", (204, 409), 30, 30, True),),
+    finished=(Finished("in turn", (204, 409), 1, True),),
+)
 
 SOURCE = """
     import asyncio, json, os, sqlite3
@@ -142,6 +148,24 @@ def test_what_is_judged_of_uploads(finished, kind, why):
     assert why in judgement.why
 
 
+@pytest.mark.parametrize(
+    ("piece", "kind", "why"),
+    [
+        (Piece("in turn", (204, 409), 30, 30, True), Verdict.KEPT, "A piece of 2 uploads"),
+        (Piece("in turn", (204, 204), 30, 30, True), Verdict.KEPT, "one file came of each"),
+        (Piece("at once", (204, 423), 30, 12, True), Verdict.KEPT, "one file came of each"),
+        (Piece("in turn", (404, 404), 30), Verdict.KEPT, "one file came of each"),
+        (Piece("in turn", (204, 204), 30, 60), Verdict.BROKEN, "had 60 bytes, and 30 were sent"),
+        (Piece("in turn", (204, 204), 30, -1, False), Verdict.BROKEN, "its content is another than was sent"),
+        (Piece("at once", (204, 500), 30, 30, True), Verdict.BROKEN, "the answers were 204 and 500"),
+    ],
+)
+def test_what_is_judged_of_pieces(piece, kind, why):
+    judgement = resumed_twice.judge(msgspec.structs.replace(ONCE, pieces=(piece,)))
+    assert judgement.verdict is kind
+    assert why in judgement.why
+
+
 async def test_a_backend_that_keeps_keys_with_the_write_keeps_the_promise(tmp_path):
     source = SOURCE.replace("MAKE", "return await once(idempotency_key, body)")
     async with proving(tmp_path, source, read="GET /items", write=WRITE) as stage:
@@ -187,6 +211,11 @@ UPLOADS = """
         return Response(status_code=201, headers={"location": f"/uploads/{at}"})
 
 
+    @app.head("/uploads/{at}")
+    async def far(at: str):
+        return Response(status_code=200, headers={"upload-offset": str(len(uploads[at][2]))})
+
+
     @app.patch("/uploads/{at}")
     async def piece(at: str, request: Request):
         upload = uploads[at]
@@ -213,10 +242,16 @@ UPLOAD = {"request": "POST /files", "id": "id", "content": "/files/{id}/content"
             "        return Response(status_code=204, headers={'file-id': str(len(files) - 1)})",
             Verdict.BROKEN,
         ),
+        (
+            "upload[2] += await request.body()\n"
+            "        if len(upload[2]) == upload[1]: files.append((upload[0], upload[2]))\n"
+            "        return Response(status_code=204, headers={'file-id': str(len(files) - 1)})",
+            Verdict.BROKEN,
+        ),
     ],
-    ids=["offsets are compared", "whoever ends an upload makes a file"],
+    ids=["offsets are compared", "whoever ends an upload makes a file", "offsets are not looked at"],
 )
-async def test_the_last_piece_sent_twice(tmp_path, check, kind):
+async def test_a_piece_sent_twice(tmp_path, check, kind):
     source = UPLOADS.replace("CHECK", check)
     async with proving(tmp_path, source, read="GET /files", upload=UPLOAD) as stage:
         facts = await resumed_twice.gather(stage)

@@ -6,7 +6,9 @@ from proving import HOLDFAST, proving
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.http import Answer
+from holdfast.prove.props import provoking
 from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.props.setting_off import SetOff, set_off
 from holdfast.prove.scenarios.journeys import Journeys, gather, judge
 
 pytestmark = pytest.mark.anyio
@@ -64,6 +66,19 @@ def backend(line: str = "name, scope['path'], f'{status} {given}'", extra: str =
             "do not tell its status nor its time",
         ),
         ({"kept_ours": 0}, Verdict.BROKEN, "5 of 5 IDs that a client gave"),
+        ({"journeys": (FOUND, Journey(kind="no HTTP", status=400, door=True))}, Verdict.KEPT, "Each of 2 requests"),
+        (
+            {"journeys": (Journey(kind="no HTTP", status=400, id="c", door=True),)},
+            Verdict.BROKEN,
+            "in no line, as that of no HTTP (400)",
+        ),
+        (
+            {"set_off": (SetOff("the upload", 2, 0, "file 7 read"),)},
+            Verdict.BROKEN,
+            "has the request's ID: file 7 read",
+        ),
+        ({"set_off": (SetOff("the upload", 2, 1, "file 7 read"),)}, Verdict.KEPT, "1 more lines with the ID"),
+        ({"set_off": (SetOff("the upload"),)}, Verdict.KEPT, "Each of 2 requests"),
     ],
 )
 def test_what_is_judged(facts, verdict, why):
@@ -96,6 +111,19 @@ def test_an_id_is_found_under_any_of_its_usual_names():
 def test_what_lines_tell_of_a_request(lines, untold):
     asked = Asked(kind="GET", path="/a/b?c=d", answer=answer(x_request_id="i"))
     assert looked_up(asked, lines).untold == untold
+
+
+def test_what_is_no_request_has_no_path():
+    asked = Asked(kind="no HTTP", path="", answer=answer(400, x_request_id="i"), door=True)
+    assert looked_up(asked, ["10:00:00 400"]).untold == ()
+    assert looked_up(asked, ["10:00:00"]).untold == ("status",)
+
+
+def test_a_refusal_for_want_of_room_is_no_failure_to_be_looked_up():
+    assert provoking._failed(answer(504))
+    assert provoking._failed(answer(503))
+    assert not provoking._failed(answer(503, retry_after="1"))
+    assert not provoking._failed(answer(404))
 
 
 def test_a_failure_has_to_be_told():
@@ -135,3 +163,78 @@ async def test_a_backend_that_does_not_breaks_it(tmp_path, source, why):
         judgement = judge(await gather(stage))
     assert judgement.verdict is Verdict.BROKEN
     assert why in judgement.why
+
+
+LATER = """
+import asyncio, json, logging, os, secrets, sqlite3, sys
+
+logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(message)s", level=logging.INFO)
+PATH = os.path.join(os.environ["SHOP_DATA"], "shop.sqlite")
+with sqlite3.connect(PATH) as once:
+    once.execute("CREATE TABLE IF NOT EXISTS items (id TEXT)")
+TASKS = set()
+
+
+async def later(name, made):
+    await asyncio.sleep(0.1)
+    logging.info("%s item %s is ready", LATER, made)
+
+
+def kept(made):
+    with sqlite3.connect(PATH, timeout=0.5) as db:
+        db.execute("INSERT INTO items VALUES (?)", (made,))
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    name, made, status = secrets.token_hex(12), secrets.token_hex(8), 200
+    if scope["method"] == "POST":
+        try:
+            await asyncio.to_thread(kept, made)
+            TASKS.add(asyncio.create_task(later(name, made)))
+        except (sqlite3.Error, OSError):
+            logging.exception("%s", name)
+            status = 500
+    given = dict(scope["headers"]).get(b"x-request-id", b"").decode()
+    logging.info("%s %s %s %s", name, scope["path"], status, given)
+    headers = [(b"x-request-id", name.encode())] if status == 200 or FAILED else []
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps({"id": made}).encode()})
+"""
+WRITE = {"request": "POST /items", "json": {"name": "{name}"}, "id": "id"}
+
+
+@pytest.mark.parametrize(
+    ("later", "failed", "why"),
+    [("name", "True", ""), ("'-'", "True", "none has the request's ID"), ("name", "False", "have no request ID")],
+    ids=["all", "later lines have no ID", "failures have no ID"],
+)
+async def test_what_goes_on_afterwards_and_what_fails_has_the_id_too(tmp_path, later, failed, why):
+    source = LATER.replace("LATER", later).replace("FAILED", failed)
+    async with proving(tmp_path, source, write=WRITE) as stage:
+        facts = await gather(stage)
+    judgement = judge(facts)
+    assert judgement.verdict is (Verdict.BROKEN if why else Verdict.KEPT), judgement.why
+    assert why in judgement.why
+    assert facts.set_off[0].lines == 1
+    assert any(one.status == 500 for one in facts.journeys)
+
+
+async def test_a_locked_database_makes_a_failure_and_is_well_again(tmp_path):
+    source = LATER.replace("LATER", "name").replace("FAILED", "True")
+    async with proving(tmp_path, source, write=WRITE) as stage, stage.app() as app:
+        asked = await provoking._locked(app, stage)
+        assert [one.answer.status for one in asked] == [200, 500]
+        [(after, found)] = await set_off(app, stage.target)
+    assert after.answer.good
+    assert found.found == 1
+
+
+async def test_a_lack_of_descriptors_makes_a_failure_and_is_over_again(tmp_path):
+    source = LATER.replace("LATER", "name").replace("FAILED", "True")
+    async with proving(tmp_path, source, write=WRITE) as stage, stage.app() as app:
+        asked = await provoking._without_descriptors(app, stage)
+        assert [one.answer.status for one in asked] == [200, 500]
+        [(after, _)] = await set_off(app, stage.target)
+    assert after.answer.good

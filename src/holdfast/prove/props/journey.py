@@ -40,6 +40,8 @@ class Journey(msgspec.Struct, frozen=True, kw_only=True):
     """What these do not tell: `status`, `path`, `time`, `failure`."""
     given: bool = False
     """Whether the ID is the client's own."""
+    door: bool = False
+    """Whether it was refused before there was a request: then it needs no ID, but one that it has is to be found."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +54,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """None where the client left before it came."""
     given: str = ""
     """The ID that the client gave."""
+    door: bool = False
+    """Whether it is no request: bytes that are no HTTP, or too many for a head."""
 
 
 def id_of(answer: Answer) -> str:
@@ -73,7 +77,7 @@ def looked_up(asked: Asked, lines: Sequence[str]) -> Journey:
     if lines:
         if status and not re.search(rf"(?<![\d.]){status}(?!\d|\.\d)", text):
             untold.append("status")
-        if not any(piece in text for piece in _path_pieces(asked.path)):
+        if not asked.door and not any(piece in text for piece in _path_pieces(asked.path)):
             untold.append("path")
         if not _TIME.search(text):
             untold.append("time")
@@ -86,6 +90,7 @@ def looked_up(asked: Asked, lines: Sequence[str]) -> Journey:
         lines=len(lines),
         untold=tuple(untold),
         given=answer is None,
+        door=asked.door,
     )
 
 

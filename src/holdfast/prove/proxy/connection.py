@@ -33,11 +33,11 @@ class Connection:
         self._broken: set[Way] = set()
         self._reaching: asyncio.Task[None] | None = None
         self._ending: Ending | None = None
-        self._held_up = self._over = False
+        self._held_up = self._stranded = self._over = False
 
     def live_with(self, faults: Faults) -> None:
         """Go on under these faults."""
-        if self._over or self._ending:
+        if self._over or self._ending or self._stranded:
             return
         self._faults = faults
         self._fuses = fitted(self._fuses, faults.enders())
@@ -48,6 +48,10 @@ class Connection:
                 pipe.reshape(faults.shape(way))
         elif self._reaching is None:
             self._reach_unless_held_up()
+
+    def strand(self) -> None:
+        """Stay as it is, whatever is set or cleared later."""
+        self._stranded = True
 
     def close(self) -> None:
         """End it at once, whatever the peers see."""

@@ -130,6 +130,14 @@ class Proxy:
 
         return Scope(lambda: self._change(self._faults.adding(*faults)), end)
 
+    def strand(self) -> None:
+        """Leave the connections that are there as they are, whatever is set or cleared later.
+
+        Those that are half open then stay so: the upstream has forgotten them, and answers others.
+        """
+        for connection in self._connections:
+            connection.strand()
+
     def _change(self, faults: Faults) -> None:
         self._faults = faults
         self._apply()

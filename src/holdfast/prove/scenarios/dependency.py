@@ -12,15 +12,15 @@ import msgspec
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
-from holdfast.prove.http import Answer
 from holdfast.prove.neighbours import Neighbour
+from holdfast.prove.props.calling import BOUND_S, back, calling, do, needs, talks
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.leaving import calls
 from holdfast.prove.props.meanwhile import Pace, paced
+from holdfast.prove.props.silence import Silence, silences
 from holdfast.prove.proxy import Cut, Fault, HalfOpen, Latency, Refuse, Reset
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import table
 from holdfast.prove.stage import Stage, Target, send
 
 _FAULTS: Final[tuple[tuple[str, Fault], ...]] = (
@@ -31,16 +31,11 @@ _FAULTS: Final[tuple[tuple[str, Fault], ...]] = (
     ("took connections and said nothing", HalfOpen()),
 )
 _RATE: Final = 30.0
-_BOUND_S: Final = 10.0
 _LATE_S: Final = 8.0
 """What has not been answered by then hangs."""
 _BACK_S: Final = 8.0
 _LOOK_S: Final = 0.3
-_GLANCE_S: Final = 0.05
-_QUIET_S: Final = 0.4
-_READS: Final = 8
 _AT_ONCE: Final = 2
-_ROWS: Final = 50
 _LEFT_MOST: Final = 20
 _TIMES: Final = 10.0
 _FELT_MS: Final = 250.0
@@ -51,6 +46,15 @@ _MEND: Final = (
     "Give each call a deadline, bound how many wait for one neighbour at the same time, and let what does not need it "
     "go on: a circuit breaker or a pool of its own for each."
 )
+_MEND_WAITS: Final = (
+    "Let what tells a neighbour of something wait for it, and nothing else: a queue with a bound is enough."
+)
+_MEND_NO_END: Final = (
+    "Give each call a deadline of a few seconds, for the whole of it, after which its connection is closed and the "
+    "next may go."
+)
+_LATE_LEAST: Final = 2
+_LATE_MOST: Final = 0.25
 
 
 class Needing(msgspec.Struct, frozen=True):
@@ -94,46 +98,45 @@ class Dependency(Facts, frozen=True):
     """What became of requests while each neighbour was ill."""
 
     neighbours: tuple[OneNeighbour, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    """Of those that reads do not need."""
     alive: bool = True
 
 
 async def gather(stage: Stage) -> Dependency:
-    """Make each neighbour ill in several ways, and well again."""
-    async with stage.app() as app, watched_machine(app.pid) as machine:
+    """Make each neighbour ill in several ways, and well again; beside it one more app meets one that never answers."""
+    async with stage.app() as app, watched_machine(app.pid) as machine, asyncio.TaskGroup() as group:
+        silent = group.create_task(silences(stage))
         _, first = await send(app, stage.target.read)
         late: list[float] = []
         found = [await _one(app, stage, each, late) for each in app.neighbours.values()]
         alive = app.alive
+        await silent
     felt = [f"{one.name} {wrong.fault}" for one in found for wrong in one.wrong if wrong.acted]
     facts = Dependency(
         well=f"{stage.target.read.shown} said {first.status}" if first.good else "",
         fault=f"it was felt that {', '.join(felt)}" if felt else "",
         neighbours=tuple(found),
+        silences=tuple(silent.result()),
         alive=alive,
     )
     starved = f"the load generator was {max(late, default=0.0):.0f} ms late." if max(late, default=0.0) > 100 else ""
     return fair(facts, judge, starved or machine.limit(worst_s=0.5), partial(judge, patience=_BLATANT))
 
 
-def _calling(target: Target) -> list[Template]:
-    """What may need a neighbour."""
-    found = [target.calls_out, target.write, target.upload]
-    return list({one.shown: one for one in found if one is not None}.values())[:2]
-
-
 async def _one(app: App, stage: Stage, neighbour: Neighbour, late: list[float]) -> OneNeighbour:
     target = stage.target
     seconds = 1.0 if stage.quick else 1.3
-    needed = await _needed(app, target, neighbour)
-    used = needed or await _talks(app, target, neighbour)
+    needed = await needs(app, target, neighbour)
+    used = needed or await talks(app, target, neighbour)
     connections = len(await asyncio.to_thread(calls, app))
-    before = await paced(app, [target.read], seconds, rate=_RATE, patience_s=_BOUND_S)
+    before = await paced(app, [target.read], seconds, rate=_RATE, patience_s=BOUND_S)
     late.append(before.late_ms)
     wrong: list[Wrong] = []
     for name, fault in _FAULTS if not stage.quick else (_FAULTS[0], _FAULTS[2], _FAULTS[4]):
         stage.tell(f"{neighbour.variable} {name}")
         wrong.append(await _while(app, target, neighbour, name, fault, seconds, late))
-    back_s = await _back(app, target, neighbour, needed=needed) if used else None
+    back_s = await back(app, target, neighbour, needed=needed, within_s=_BACK_S) if used else None
     _, read = await send(app, target.read)
     left = await _left(app, connections)
     return OneNeighbour(
@@ -148,46 +151,6 @@ async def _one(app: App, stage: Stage, neighbour: Neighbour, late: list[float]) 
     )
 
 
-def _traffic(neighbour: Neighbour) -> int:
-    return sum(proxy.seen.bytes_up for proxy in neighbour.proxies)
-
-
-async def _needed(app: App, target: Target, neighbour: Neighbour) -> bool:
-    """Whether every read talks to it; what is said while nothing is asked is taken off."""
-    begin = _traffic(neighbour)
-    await asyncio.sleep(_QUIET_S)
-    quiet = _traffic(neighbour) - begin
-    talked = 0
-    for _ in range(_READS):
-        before = _traffic(neighbour)
-        await send(app, target.read)
-        talked += _traffic(neighbour) > before + quiet
-    return talked > _READS / 2
-
-
-async def _talks(app: App, target: Target, neighbour: Neighbour) -> bool:
-    """Whether what may need it talks to it."""
-    before = _traffic(neighbour)
-    for each in _calling(target):
-        await _do(app, each)
-    return await _talked(neighbour, before, within_s=3.0)
-
-
-async def _talked(neighbour: Neighbour, before: int, within_s: float) -> bool:
-    """Whether it is talked to within some time: what is sent in the background comes a little later."""
-    for _ in range(round(within_s / _GLANCE_S)):
-        if _traffic(neighbour) > before:
-            return True
-        await asyncio.sleep(_GLANCE_S)
-    return _traffic(neighbour) > before
-
-
-async def _do(app: App, template: Template, timeout_s: float = _BOUND_S) -> Answer:
-    content = table(_ROWS) if template.file else None
-    _, answer = await send(app, template, content=content, timeout_s=timeout_s)
-    return answer
-
-
 async def _while(
     app: App, target: Target, neighbour: Neighbour, name: str, fault: Fault, seconds: float, late: list[float]
 ) -> Wrong:
@@ -196,34 +159,21 @@ async def _while(
     needing: list[Needing] = []
 
     async def one(template: Template) -> None:
-        answer = await _do(app, template)
+        answer = await do(app, target, template)
         needing.append(Needing(template.shown, answer.status, answer.took_s, answer.error))
 
     async def act(_: float) -> None:
-        await asyncio.gather(*(one(each) for each in _calling(target) for _ in range(_AT_ONCE)))
+        await asyncio.gather(*(one(each) for each in calling(target) for _ in range(_AT_ONCE)))
 
     async with AsyncExitStack() as faults:
         acts = [proxy.seen.acted(type(fault)) for proxy in neighbour.proxies]
         for proxy in neighbour.proxies:
             await faults.enter_async_context(proxy.fault(fault))
-        seen = await paced(app, [target.read], seconds, act, rate=_RATE, patience_s=_BOUND_S)
+        seen = await paced(app, [target.read], seconds, act, rate=_RATE, patience_s=BOUND_S)
         acted = any(proxy.seen.acted(type(fault)) > count for proxy, count in zip(neighbour.proxies, acts, strict=True))
     late.append(seen.late_ms)
     called = sum(proxy.seen.opened for proxy in neighbour.proxies) > opened
     return Wrong(fault=name, acted=acted or called, reads=seen.kinds[0], needing=tuple(needing))
-
-
-async def _back(app: App, target: Target, neighbour: Neighbour, *, needed: bool) -> float | None:
-    """From when on it is used again, and what uses it is answered well."""
-    began = time.monotonic()
-    trying = target.read if needed else next(iter(_calling(target)), target.read)
-    while time.monotonic() - began < _BACK_S:
-        before = _traffic(neighbour)
-        answer = await _do(app, trying, _BACK_S)
-        if answer.good and await _talked(neighbour, before, within_s=0.6):
-            return time.monotonic() - began
-        await asyncio.sleep(_LOOK_S)
-    return None
 
 
 async def _left(app: App, before: int) -> int:
@@ -250,6 +200,9 @@ def judge(facts: Dependency, patience: float = 1.0) -> Judgement:
             if (found := _spread(one, wrong, patience) or _hung(one, wrong)) is not None:
                 return found
         if (found := _afterwards(one)) is not None:
+            return found
+    for one in facts.silences:
+        if (found := _after_silence(one)) is not None:
             return found
     felt = [one for one in facts.neighbours if any(wrong.acted for wrong in one.wrong)]
     if not felt:
@@ -296,7 +249,7 @@ def _hung(one: OneNeighbour, wrong: Wrong) -> Judgement | None:
     if one.needed and wrong.reads.hung > _FAILED_MOST * wrong.reads.asked:
         return broken(
             f"While {one.name} {wrong.fault}, {wrong.reads.hung} of {wrong.reads.asked} requests for "
-            f"{wrong.reads.shown} had no answer within {_BOUND_S:g} s.",
+            f"{wrong.reads.shown} had no answer within {BOUND_S:g} s.",
             f"{wrong.reads.hung} of {wrong.reads.asked} hung",
             mend="Give every call to a neighbour a deadline of a few seconds, and answer 503 when it has passed.",
         )
@@ -328,6 +281,29 @@ def _afterwards(one: OneNeighbour) -> Judgement | None:
             f"{one.left} connections to {one.name} more than before were open after it was well again.",
             f"{one.left} connections left",
             mend="Bound the connections to each neighbour, and close what has failed.",
+        )
+    return None
+
+
+def _after_silence(one: Silence) -> Judgement | None:
+    """Whether what does not need a silent neighbour waited for it, and whether it is called again."""
+    if not one.acted:
+        return None
+    if one.prompt and one.late >= max(_LATE_LEAST, one.made * _LATE_MOST):
+        return broken(
+            f"While {one.name} took connections and said nothing, {one.prompt} of {one.made} things that {one.what} "
+            f"made came to {', '.join(one.ends)} as soon as before, so they do not need it; {one.late} had not after "
+            f"{one.bound_s:.0f} s ({one.well_s:.1f} s before).",
+            f"{one.late} of {one.made} late",
+            mend=_MEND_WAITS,
+        )
+    if one.back_s is None:
+        open_still = f", and {one.left} of {one.stuck} connections that it never answered were open" if one.left else ""
+        return broken(
+            f"{one.name} said nothing to what {one.what} had it asked, and was well again for others; within "
+            f"{one.within_s:g} s nothing used it{open_still}.",
+            "not used again",
+            mend=_MEND_NO_END,
         )
     return None
 

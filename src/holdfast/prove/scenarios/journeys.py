@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
@@ -13,12 +13,16 @@ from holdfast.prove.config import Template
 from holdfast.prove.http import Answer, head
 from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
 from holdfast.prove.props.outputs import log_lines
+from holdfast.prove.props.provoking import at_the_door, failures
+from holdfast.prove.props.setting_off import SetOff, set_off
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import request, table
+from holdfast.prove.sending import request
 from holdfast.prove.stage import Stage, send
 
 _AT_ONCE: Final = 20
+_LONG: Final = 3_000
+"""Bytes of each one's query, so that what is logged of them at once is more than a short line for each."""
 _GIVEN: Final = 5
 _LEAVERS: Final = 3
 _NEVER_SENT: Final = 100_000
@@ -28,7 +32,10 @@ _PATIENCE_S: Final = 8.0
 _LOOK_S: Final = 0.1
 _MEND: Final = "Give each request an ID in X-Request-ID, and write it into each line: `holdfast run` does both."
 _MEND_TOLD: Final = "Write one line for each request, with its ID, time, path and status: `holdfast run` does."
-_PROVOCATIONS: Final = ("%00", "%ff%fe", "99999999999999999999", "9" * 400, "'", "..%2f..%2f", "a" * 3000)
+_MEND_SET_OFF: Final = (
+    "Hand the request's ID on to what goes on after it, and log that under it: `holdfast.continuing` does, and "
+    "`offload.thread` for threads."
+)
 
 
 class Journeys(Facts, frozen=True):
@@ -43,8 +50,8 @@ class Journeys(Facts, frozen=True):
     """Those of them that are in the log."""
     mixed: int = 0
     """Lines that have the ID of one request and what only another sent."""
-    after: int = 0
-    """Lines with the ID of an upload that were written once it was answered."""
+    set_off: tuple[SetOff, ...] = ()
+    """What became of what was made, once its request was answered."""
 
 
 Sent = Callable[[Mapping[str, str]], Awaitable[Answer]]
@@ -54,12 +61,15 @@ async def gather(stage: Stage) -> Journeys:
     """Ask in all ways that there are, then look each ID up."""
     async with stage.app() as app:
         _, first = await send(app, stage.target.read)
-        asked = await _each_kind(app, stage)
+        made = await set_off(app, stage.target)
+        asked = [*await _each_kind(app, stage), *(one for one, _ in made), *await at_the_door(app, stage)]
         together = await _at_once(app, stage)
         given = [secrets.token_hex(16) for _ in range(_GIVEN)]
         for one in given:
             await _ask(app, "GET", stage.target.read.path, {"X-Request-ID": one})
         leavers = [await _left(app, stage) for _ in range(_LEAVERS)]
+        if any(one.answer is not None and id_of(one.answer) for one in asked):  # else there is nothing to be found
+            asked += await failures(app, stage)
         every = [one for one in (*asked, *(one for one, _ in together)) if one.answer is not None and one.answer.status]
         answers = [one.answer for one in every if one.answer is not None]
         wanted = [id_of(one) for one in answers if id_of(one)]
@@ -81,7 +91,7 @@ async def gather(stage: Stage) -> Journeys:
             gave_ours=len(given),
             kept_ours=ours,
             mixed=_mixed(together, lines),
-            after=_after(every, lines),
+            set_off=tuple(one for _, one in made if one is not None),
         )
 
 
@@ -108,39 +118,12 @@ async def _each_kind(app: App, stage: Stage) -> list[Asked]:
         ):
             found.append(Asked(kind=kind, path=path, answer=await _ask(app, method, path, headers, body)))
     found.append(Asked(kind=f"GET {read} by a stranger", path=read, answer=await app.stranger.ask("GET", read)))
-    for name, template in (("the upload", target.upload), ("the export", target.export), ("the write", target.write)):
-        if template is not None:
-            found.append(await _asked(app, name, template))
-    return [*found, *await _failure(app, stage)]
+    return [*found, await _exported(app, target.export)] if target.export is not None else found
 
 
-async def _asked(app: App, name: str, template: Template) -> Asked:
-    content = table(5) if name == "the upload" else None
-    sent, answer = await send(app, template, content=content)
-    return Asked(kind=f"{name}, {template.shown}", path=sent.path, answer=answer)
-
-
-async def _failure(app: App, stage: Stage) -> list[Asked]:
-    """An answer of 5xx, if one can be provoked."""
-    base = stage.target.read.path.partition("?")[0].rstrip("/")
-    tries = [(f"{base}/{one}", None) for one in _PROVOCATIONS]
-    tries += [(f"{base}?q={one}&limit={one}&id={one}", None) for one in _PROVOCATIONS]
-    if stage.target.write:
-        path = stage.target.write.path
-        bodies = [
-            b"[" * 100_000,
-            b'{"name": "\\ud800"}',
-            b'{"name": "\\u0000"}',
-            b'{"name": ' + b"9" * 5000 + b"}",
-            b"5",
-        ]
-        tries += [(path, body) for body in bodies]
-    for path, body in tries:
-        headers = {"Content-Type": "application/json"} if body else {}
-        answer = await _ask(app, "POST" if body else "GET", path, headers, body)
-        if answer.status >= 500:
-            return [Asked(kind=f"a failure of {path[:40]}", path=path, answer=answer)]
-    return []
+async def _exported(app: App, template: Template) -> Asked:
+    sent, answer = await send(app, template)
+    return Asked(kind=f"the export, {template.shown}", path=sent.path, answer=answer)
 
 
 async def _at_once(app: App, stage: Stage) -> list[tuple[Asked, str]]:
@@ -149,7 +132,8 @@ async def _at_once(app: App, stage: Stage) -> list[tuple[Asked, str]]:
     async def one(number: int) -> tuple[Asked, str]:
         word = secrets.token_hex(6)
         read = stage.target.read.path
-        path = f"/no-such-{word}" if number % 2 else f"{read}{'&' if '?' in read else '?'}prove={word}"
+        path = f"/no-such-{word}" if number % 2 else read
+        path += f"{'&' if '?' in path else '?'}prove={word}&more={'m' * _LONG}"
         answer = await _ask(app, "GET", path, {})
         return Asked(kind="one of several at once", path=path, answer=answer), word
 
@@ -221,12 +205,6 @@ def _mixed(together: list[tuple[Asked, str]], lines: list[str]) -> int:
     return mixed
 
 
-def _after(asked: list[Asked], lines: list[str]) -> int:
-    """Lines with an upload's ID beyond the first."""
-    ids = [id_of(one.answer) for one in asked if one.answer and one.kind.startswith("the upload")]
-    return max(0, sum(any(one and one in line for one in ids) for line in lines) - 1)
-
-
 # -- what it amounts to --
 
 
@@ -235,41 +213,52 @@ def judge(facts: Journeys) -> Judgement:
     journeys = facts.journeys
     if not journeys:
         return not_proven("Nothing was asked.")
-    without = [one for one in journeys if not one.id and not one.given]
-    lost = [one for one in journeys if one.id and not one.lines]
-    untold = [one for one in journeys if one.untold]
-    number = f"{len(journeys) - len(without) - len(lost)} of {len(journeys)} found"
-
-    def wrong(why: str, mend: str = _MEND) -> Judgement:
+    number = f"{len(journeys) - len(_without(facts)) - len(_lost(facts))} of {len(journeys)} found"
+    for why, mend in _wrong(facts):
         return broken(why, number, mend=mend, certain=True)
-
-    if without:
-        return wrong(f"{len(without)} of {len(journeys)} answers have no request ID, as that to {_shown(without[0])}.")
-    if lost:
-        return wrong(
-            f"The IDs of {len(lost)} of {len(journeys)} requests are in no line, as that of {_shown(lost[0])}."
-        )
-    if facts.shared:
-        return wrong(f"{facts.shared} answers share their ID with another.")
-    if facts.mixed:
-        return wrong(f"{facts.mixed} lines have the ID of one request and the path of another.")
-    if untold:
-        what = " nor ".join(f"its {each}" for each in untold[0].untold)
-        return wrong(
-            f"The lines with the ID of {_shown(untold[0])} do not tell {what}; so for {len(untold)} requests.",
-            _MEND_TOLD,
-        )
-    if facts.kept_ours < facts.gave_ours:
-        return wrong(
-            f"{facts.gave_ours - facts.kept_ours} of {facts.gave_ours} IDs that a client gave are in no line.",
-            "Write the client's X-Request-ID beside your own: `holdfast run` does.",
-        )
     kinds = len({one.kind for one in journeys})
-    background = f"; what an upload set off wrote {facts.after} more lines with its ID" if facts.after else ""
+    later = sum(one.found for one in facts.set_off)
+    background = f"; what went on afterwards wrote {later} more lines with the ID of its request" if later else ""
     return kept(
         f"Each of {len(journeys)} requests of {kinds} kinds has an ID of its own, and is in the log by it{background}.",
         number,
     )
+
+
+def _without(facts: Journeys) -> list[Journey]:
+    return [one for one in facts.journeys if not one.id and not one.given and not one.door]
+
+
+def _lost(facts: Journeys) -> list[Journey]:
+    return [one for one in facts.journeys if one.id and not one.lines]
+
+
+def _wrong(facts: Journeys) -> Iterator[tuple[str, str]]:
+    """What is wrong, the worst first, and what would mend it."""
+    every = len(facts.journeys)
+    if without := _without(facts):
+        yield f"{len(without)} of {every} answers have no request ID, as that to {_shown(without[0])}.", _MEND
+    if lost := _lost(facts):
+        yield f"The IDs of {len(lost)} of {every} requests are in no line, as that of {_shown(lost[0])}.", _MEND
+    if facts.shared:
+        yield f"{facts.shared} answers share their ID with another.", _MEND
+    if facts.mixed:
+        yield f"{facts.mixed} lines have the ID of one request and the path of another.", _MEND
+    if untold := [one for one in facts.journeys if one.untold]:
+        what = " nor ".join(f"its {each}" for each in untold[0].untold)
+        yield (
+            f"The lines with the ID of {_shown(untold[0])} do not tell {what}; so for {len(untold)} requests.",
+            _MEND_TOLD,
+        )
+    if facts.kept_ours < facts.gave_ours:
+        yield (
+            f"{facts.gave_ours - facts.kept_ours} of {facts.gave_ours} IDs that a client gave are in no line.",
+            "Write the client's X-Request-ID beside your own: `holdfast run` does.",
+        )
+    for one in facts.set_off:
+        if one.lines and not one.found:
+            why = f"What {one.kind} made is named in {one.lines} lines that were written once it was answered, and none"
+            yield f"{why} has the request's ID: {one.example}", _MEND_SET_OFF
 
 
 def _shown(journey: Journey) -> str:
