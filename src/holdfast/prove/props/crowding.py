@@ -46,7 +46,7 @@ _APART_S: Final = 0.02
 _REST_S: Final = 0.5
 _LOOK_S: Final = 1.0
 _WAITING: Final = 3
-_SPINS: Final = 0.7
+_SPINS: Final = 0.4
 _HALF: Final = 0.5
 _MEND: Final = (
     "Close connections that wait for their next request when there is no room for a new one: `holdfast run` does "

@@ -113,24 +113,25 @@ async def _steps(stage: Stage, seen: Traced) -> list[Step]:
 
 
 async def _pieces(seen: Traced, where: str, marker: str, content: bytes, middle: int) -> list[Step]:
-    """An upload in three pieces, the last two of which are looked at.
+    """An upload in three pieces, each of which is acknowledged.
 
     The middle one is what the offset is told of: it is neither as long as that nor the end.
     """
     sent = creation(where, len(content), f"{fresh_names()['name']}.csv")
     made, answer = await _step(seen, f"POST {where}", sent, marker, 0)
-    path, begun = address(answer), middle // 3
-    if not path:
-        return [made]
-    sent = piece(path, 0, content[:begun])
-    answer = await seen.app.client.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)
     steps = [made]
-    for first, last, what in ((begun, middle, "PATCH of a piece"), (middle, len(content), "PATCH of the last piece")):
-        if offset_in(answer) == first:
-            sent = piece(path, first, content[first:last])
-            offset = last if last < len(content) else 0
+    path, begun, size = address(answer), middle // 3, len(content)
+    pieces = (
+        (0, begun, "PATCH of the first piece"),
+        (begun, middle, "PATCH of a piece"),
+        (middle, size, "PATCH of the last piece"),
+    )
+    for first, last, what in pieces:
+        if path:
+            sent, offset = piece(path, first, content[first:last]), last if first > 0 and last < size else 0
             step, answer = await _step(seen, what, sent, marker, last - first, offset=offset)
             steps.append(step)
+            path = path if offset_in(answer) is not None else ""
     return steps
 
 
