@@ -26,6 +26,9 @@ MOST: Final = 101
 _AT_ONCE: Final = 4
 _WITHIN_S: Final = 25.0
 _TIMEOUT_S: Final = 10.0
+_BUSY: Final = frozenset({0, 503})
+"""What says that it is too much for the moment; some proxies say so to one client alone, and go on saying it."""
+_PAUSES_S: Final = (0.3, 0.7, 1.0)
 _ALIKE: Final = 64
 """A page that says something else is longer or shorter by more bytes than this."""
 _PRETENDING: Final = (False, True, True, False, True, False, False, True)
@@ -97,6 +100,9 @@ class _Guesser:
     async def guess(self) -> Guessing:
         began = time.monotonic()
         self.first = await self.wrong()
+        if self.first.status in _BUSY:
+            await asyncio.sleep(sum(_PAUSES_S))
+            self.first = await self.wrong()
         found = Guessing(self.door.shown, 1, self.first.status)
         if not self.door.refused(self.first):
             return msgspec.structs.replace(found, unclear=f"a wrong password was answered with {self.first.shown}")
@@ -105,11 +111,24 @@ class _Guesser:
             answers = await asyncio.gather(*(self.wrong() for _ in range(min(_AT_ONCE, MOST - tried))))
             tried += len(answers)
             stop = next((answer for answer in answers if not self.heard(answer)), None)
+            if stop is not None and stop.status in _BUSY:
+                stop = await self.still_busy(stop)
         found = msgspec.structs.replace(found, tried=tried, seconds=round(time.monotonic() - began, 1))
         if stop is None:
             return msgspec.structs.replace(found, let_in=await self.right())
         pretended, believed = await self.pretend()
         return msgspec.structs.replace(found, stopped=stop.status, pretended=pretended, believed=believed)
+
+    async def still_busy(self, said: Answer) -> Answer | None:
+        """What is said instead of what was said first, again and again; None where it was only busy."""
+        for pause_s in _PAUSES_S:
+            await asyncio.sleep(pause_s)
+            said = await self.wrong()
+            if self.heard(said):
+                return None
+            if said.status not in _BUSY:
+                break
+        return said
 
     async def right(self) -> bool | None:
         """Whether the right password is taken now, where it is known: who locks a name in silence says nothing else."""
