@@ -188,12 +188,6 @@ async def _used(pids: Sequence[int], seconds: float) -> float:
 
 def crowded_out(facts: Crowding) -> Judgement | None:
     """What is wrong with how a crowd was met, if anything is."""
-    if facts.exhausted and facts.used_s - facts.idle_s > _SPINS:
-        why = (
-            f"While somebody waited to connect and there was no file descriptor for it, one process used "
-            f"{facts.used_s:.0%} of a core, and {facts.idle_s:.0%} before."
-        )
-        return broken(why, f"{facts.used_s:.0%} of a core", mend=_MEND_SPIN, certain=True)
     harm = harmed(facts.before, facts.during) if facts.limit else ""
     if harm and facts.during.served < _HALF * facts.before.served:
         why = (
@@ -202,4 +196,10 @@ def crowded_out(facts: Crowding) -> Judgement | None:
         )
         # that all descriptors are taken is nothing that a busy machine does
         return broken(why, f"{facts.during.good} of {facts.during.asked} served", mend=_MEND, certain=facts.full)
+    if facts.exhausted and facts.used_s - facts.idle_s > _SPINS:
+        why = (
+            f"While somebody waited to connect and there was no file descriptor for it, one process used "
+            f"{facts.used_s:.0%} of a core, and {facts.idle_s:.0%} before."
+        )
+        return broken(why, f"{facts.used_s:.0%} of a core", mend=_MEND_SPIN, certain=True)
     return None
