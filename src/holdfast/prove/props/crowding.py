@@ -53,8 +53,8 @@ _MEND: Final = (
     "(HOLDFAST_CONNECTIONS_MAX), and so do nginx and HAProxy in front."
 )
 _MEND_SPIN: Final = (
-    "When accept fails for want of descriptors, look away from the listening socket for a moment: `holdfast run` and "
-    "asyncio do."
+    "When accept fails for want of descriptors, look away from the listening socket for a moment: `holdfast run` does, "
+    "and so does asyncio without uvloop."
 )
 
 
