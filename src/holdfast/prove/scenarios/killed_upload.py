@@ -166,7 +166,7 @@ class _Watch:
         senders = self.senders(killing)
         clients = [senders.plain(), senders.plain(), senders.plain(slowly=True)]
         if self.upload.resumable:
-            clients += [senders.resumable(), senders.resumable()]
+            clients += [senders.resumable(), senders.resumable(at_length=True)]
         if self.tables is not None:
             clients.append(self._add_rows(self.tables, killing, amid=amid_rows))
         self.rounds += await killing.amid(clients, _WITHIN_S)
