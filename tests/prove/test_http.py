@@ -109,3 +109,51 @@ def test_a_body_without_a_length_goes_in_chunks():
 
     assert asked(take, method="POST", body=pieces()).good
     assert got[0].endswith(b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
+
+
+def test_a_client_may_come_from_another_address_of_this_machine():
+    async def run() -> tuple[str, bytes]:
+        came: list[str] = []
+
+        async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.append(writer.get_extra_info("peername")[0])
+            await saying(OK)(reader, writer)
+            writer.close()
+
+        server = await asyncio.start_server(served, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            answer = await Client("127.0.0.1", port).at("127.0.0.3").with_headers(X_More="1").ask("GET", "/")
+            return came[0], answer.body
+
+    assert asyncio.run(run()) == ("127.0.0.3", b"hello")
+
+
+def test_small_segments_keep_the_other_sides_kernel_from_taking_much():
+    async def run() -> list[int]:
+        taken: list[int] = []
+
+        async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            sock, size = writer.get_extra_info("socket"), 0
+            while size < 1 << 23:
+                writer.write(bytes(1 << 16))
+                size += 1 << 16
+                await asyncio.sleep(0.001)
+                if writer.transport.get_write_buffer_size():
+                    break
+            taken.append(size)
+            sock.close()
+
+        server = await asyncio.start_server(served, "127.0.0.1", 0)
+        async with server:
+            client = Client("127.0.0.1", server.sockets[0].getsockname()[1])
+            for few in (0, 1400):
+                async with client.wire(receive_bytes=4096, segment_bytes=few) as wire:
+                    await wire.send(client.head("GET", "/"))
+                    while len(taken) < (1 if not few else 2):
+                        await asyncio.sleep(0.01)
+        return taken
+
+    many, few = asyncio.run(run())
+    assert few < many / 4

@@ -17,10 +17,9 @@ from enum import StrEnum
 from posixpath import dirname, normpath
 from typing import Final, NamedTuple
 
+from holdfast.decide.commits import NOWHERE, SQLITE, SYNCS, WRITES, changes, told_too_soon, unjournaled
 from holdfast.decide.syscalls import DELETED, Call
 
-SYNCS: Final = frozenset({"fsync", "fdatasync", "sync", "syncfs"})
-_WRITES: Final = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2"})
 _SIZES: Final = frozenset({"ftruncate", "fallocate"})
 _COPIES: Final = {"sendfile": (1, 0), "copy_file_range": (0, 1), "splice": (0, 1)}
 """Which of the descriptors is read, and which is written."""
@@ -32,16 +31,14 @@ _UNLINKS: Final = frozenset({"unlink", "unlinkat"})
 _FOLDERS: Final = frozenset({"mkdir", "mkdirat"})
 _RINGS: Final = frozenset({"io_uring_setup", "io_uring_enter"})
 TRACED: Final = (
-    *sorted(SYNCS | _WRITES | _SIZES | _SENDS | OPENS | _RENAMES | _LINKS | _UNLINKS | _FOLDERS | _RINGS),
+    *sorted(SYNCS | WRITES | _SIZES | _SENDS | OPENS | _RENAMES | _LINKS | _UNLINKS | _FOLDERS | _RINGS),
     *_COPIES,
 )
 """The calls that have to be seen."""
 
 _MAIN: Final = re.compile(r"\.(?:sqlite3?|db3?)$")
 _DATABASE: Final = re.compile(rf"-(?:wal|journal)$|{_MAIN.pattern}")
-_SQLITE: Final = '"SQLite format 3'
 _LOG: Final = re.compile(r"(?:^|[^0-9/])[^/]*\.log(?:\.\d+)?$|/log/")
-_NOWHERE: Final = ("/dev/", "/proc/", "/sys/")
 _TCP: Final = re.compile(r"TCP(?:v6)?:\[(?P<local>\S+):(?P<local_port>\d+)->(?P<peer>\S+):(?P<peer_port>\d+)\]")
 
 
@@ -52,6 +49,8 @@ class Danger(StrEnum):
     UNSYNCED = "was not synced after it was last written"
     NAMELESS = "has a new name, and the folder of that name was not synced"
     UNDONE = "was removed to commit, and its folder was not synced, so SQLite may undo the commit"
+    EARLY = "was synced with how far the data is safe, and the data was synced after it"
+    UNJOURNALED = "was changed with no journal beside it, so SQLite cannot undo what a kill in the middle leaves"
 
 
 class Unsafe(NamedTuple):
@@ -75,6 +74,10 @@ class Asked(NamedTuple):
     """A text that stands in each part of the data."""
     size: int
     """Bytes of the data."""
+    offset: int = 0
+    """How far the answer says that the data is safe, where it says so."""
+    removes: bool = False
+    """Whether it removes what `marker` is the name of."""
 
 
 class World(NamedTuple):
@@ -139,7 +142,7 @@ class _Disk:
         self.synced: set[str] = set()
         self.syncs = 0
         self.acts: Mapping[str, Callable[[Call], None]] = {
-            **dict.fromkeys(_WRITES | _SIZES, self.write),
+            **dict.fromkeys(WRITES | _SIZES, self.write),
             **dict.fromkeys(_COPIES, self.copy),
             **dict.fromkeys(OPENS, self.open),
             **dict.fromkeys(_RENAMES, self.rename),
@@ -170,21 +173,21 @@ class _Disk:
 
     def write(self, call: Call) -> None:
         where = next((what for _, what in call.descriptors), "")
-        if where.startswith("/") and not where.startswith(_NOWHERE) and where not in self.world.logs:
+        if where.startswith("/") and not where.startswith(NOWHERE) and where not in self.world.logs:
             marked = self.marker in call.arguments
-            self._written(self.at(where), call, call.result if call.name in _WRITES else 0, marked=marked)
+            self._written(self.at(where), call, call.result if call.name in WRITES else 0, marked=marked)
 
     def copy(self, call: Call) -> None:
         ends = [what for _, what in call.descriptors]
         if len(ends) == 2:
             read, written = (ends[index] for index in _COPIES[call.name])
-            if written.startswith("/") and not written.startswith(_NOWHERE):
+            if written.startswith("/") and not written.startswith(NOWHERE):
                 marked = read in self.files and self.files[read].marked > 0
                 self._written(self.at(written), call, call.result, marked=marked)
 
     def _written(self, file: _File, call: Call, size: int, *, marked: bool) -> None:
         file.dirty = None if file.synced else call.ended
-        file.database = file.database or _SQLITE in call.arguments
+        file.database = file.database or SQLITE in call.arguments
         if marked:
             file.marked += size
         else:
@@ -199,7 +202,7 @@ class _Disk:
 
     def open(self, call: Call) -> None:
         path = call.opened
-        if not path.startswith("/") or path.startswith(_NOWHERE):
+        if not path.startswith("/") or path.startswith(NOWHERE):
             return
         file = self.at(path)
         file.synced = file.synced or _waits(call)
@@ -271,18 +274,35 @@ def durability(seen: Iterable[Call], asked: Asked, world: World) -> Durability:
     answer = next((call for call in mine if _answers(call, asked)), None)
     if answer is None:
         return Durability(False)
+    before = [call for call in mine if call.ended < answer.began]
     for call in mine:
         (disk if call.ended < answer.began else after).see(call)
     holding = dict(_holding(disk, asked))
-    unsafe = [*_unsafe(holding, disk), *_later(holding, after, asked)]
+    unsafe = [*_unsafe(holding, disk), *_later(holding, after, asked), *_in_disorder(before, asked, world)]
+    unseen = _unseen(mine, holding, asked)
+    if asked.removes:
+        changed = [
+            (call.ended < answer.began, path) for call, path in changes(mine, world.logs) if not _LOG.search(path)
+        ]
+        in_time = any(early for early, _ in changed)
+        unsafe += [Unsafe(path, Danger.LATER) for _, path in changed[:1] if not in_time]
+        unseen = "" if in_time else unseen
     return Durability(
         True,
         tuple(sorted(holding)),
         tuple(sorted(set(unsafe), key=lambda one: (list(Danger).index(one.danger), one.path))),
         disk.syncs,
         tuple(_elsewhere(mine, asked)),
-        _unseen(mine, holding, asked),
+        unseen,
     )
+
+
+def _in_disorder(before: Sequence[Call], asked: Asked, world: World) -> Iterator[Unsafe]:
+    """What is all on the disk, and was not brought there in the order in which a kill in the middle takes nothing."""
+    for path in unjournaled(before, world.there):
+        yield Unsafe(path, Danger.UNJOURNALED)
+    for path in told_too_soon(before, asked.marker, asked.offset) if asked.offset else ():
+        yield Unsafe(path, Danger.EARLY)
 
 
 def touches(call: Call) -> bool:
@@ -290,7 +310,7 @@ def touches(call: Call) -> bool:
     if call.name in _RENAMES | _LINKS | _UNLINKS:
         return True
     where = next((what for _, what in call.descriptors), "")
-    return call.name in _WRITES | SYNCS | set(_COPIES) and where.startswith("/") and not where.startswith(_NOWHERE)
+    return call.name in WRITES | SYNCS | set(_COPIES) and where.startswith("/") and not where.startswith(NOWHERE)
 
 
 def _waits(call: Call) -> bool:
@@ -299,7 +319,7 @@ def _waits(call: Call) -> bool:
 
 def _answers(call: Call, asked: Asked) -> bool:
     """Whether a call sends the first byte of the answer."""
-    if call.name not in _WRITES | _SENDS or not re.search(rf'"HTTP/1\.[01] {asked.status}\b', call.arguments):
+    if call.name not in WRITES | _SENDS or not re.search(rf'"HTTP/1\.[01] {asked.status}\b', call.arguments):
         return False
     where = next((what for _, what in call.descriptors), "")
     return where.endswith(f":{asked.port}]") if where.startswith("TCP") else "socket:" in where
@@ -359,7 +379,7 @@ def _elsewhere(mine: Sequence[Call], asked: Asked) -> list[str]:
     marked: dict[str, None] = {}
     others: dict[str, None] = {}
     for call in mine:
-        if call.name in _SENDS | _WRITES and call.result > 0:
+        if call.name in _SENDS | WRITES and call.result > 0:
             where = next((what for _, what in call.descriptors), "")
             peer = _TCP.match(where)
             if peer is not None and int(peer["local_port"]) != asked.server_port:

@@ -148,12 +148,27 @@ class Wire:
 
 @asynccontextmanager
 async def connected(
-    host: str, port: int, *, timeout_s: float = 10.0, receive_bytes: int = 0, tls: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    *,
+    timeout_s: float = 10.0,
+    receive_bytes: int = 0,
+    tls: ssl.SSLContext | None = None,
+    source: str = "",
+    segment_bytes: int = 0,
 ) -> AsyncGenerator[Wire]:
-    """A connection, closed at the end. `receive_bytes` makes the kernel's buffer for what comes in small."""
+    """A connection, closed at the end. `receive_bytes` makes the kernel's buffer for what comes in small.
+
+    It comes from the address `source`, where one is said. With few `segment_bytes`, as on a network, the other side's
+    kernel does not take megabytes off its hands, as it does for connections within a machine.
+    """
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setblocking(False)
     try:
+        if source:
+            made.bind((source, 0))
+        if segment_bytes:
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment_bytes)
         if receive_bytes:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         async with asyncio.timeout(timeout_s):
@@ -183,8 +198,9 @@ def head(method: str, path: str, headers: Mapping[str, str], *, length: int | No
 class Client:
     """Somebody who asks a backend, with a new connection for each request."""
 
-    def __init__(self, host: str, port: int, headers: Mapping[str, str] | None = None) -> None:
-        """`headers` go with every request."""
+    def __init__(self, host: str, port: int, headers: Mapping[str, str] | None = None, source: str = "") -> None:
+        """`headers` go with every request. It comes from the address `source`, where one is said."""
+        self.source: str = source
         self.host: str = host
         self.port: int = port
         self.headers: dict[str, str] = {"Host": f"{host}:{port}", "Accept": "*/*", **(headers or {})}
@@ -192,7 +208,11 @@ class Client:
     def with_headers(self, **headers: str) -> "Client":
         """The same with more headers; an underscore stands for a hyphen."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Client(self.host, self.port, {**self.headers, **more})
+        return Client(self.host, self.port, {**self.headers, **more}, self.source)
+
+    def at(self, source: str) -> "Client":
+        """The same from another address of this machine."""
+        return Client(self.host, self.port, self.headers, source)
 
     def head(
         self, method: str, path: str, more: Mapping[str, str] | None = None, *, length: int | None = None
@@ -201,9 +221,19 @@ class Client:
         return head(method, path, {**self.headers, **(more or {})}, length=length)
 
     @asynccontextmanager
-    async def wire(self, *, receive_bytes: int = 0, timeout_s: float = 10.0) -> AsyncGenerator[Wire]:
+    async def wire(
+        self, *, receive_bytes: int = 0, timeout_s: float = 10.0, segment_bytes: int = 0
+    ) -> AsyncGenerator[Wire]:
         """A connection to the backend. Raises OSError or TimeoutError."""
-        async with connected(self.host, self.port, receive_bytes=receive_bytes, timeout_s=timeout_s) as wire:
+        made = connected(
+            self.host,
+            self.port,
+            receive_bytes=receive_bytes,
+            timeout_s=timeout_s,
+            source=self.source,
+            segment_bytes=segment_bytes,
+        )
+        async with made as wire:
             yield wire
 
     async def ask(

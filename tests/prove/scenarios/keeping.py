@@ -17,6 +17,8 @@ SOURCE = """
         found = sqlite3.connect(DATA / "shop.sqlite", timeout=20, isolation_level=None)
         if MODE in {"wal", "wal-normal"}:
             found.execute("PRAGMA journal_mode = WAL")
+        if MODE == "memory-journal":
+            found.execute("PRAGMA journal_mode = MEMORY")
         wanted = {"wal": "FULL", "wal-normal": "NORMAL", "off": "OFF", "undone": "FULL"}
         found.execute(f"PRAGMA synchronous = {wanted.get(MODE, 'EXTRA')}")
         return found
@@ -97,6 +99,14 @@ SOURCE = """
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
+    async def remove(send, called: str) -> None:
+        if MODE == "removed-later":
+            await answer(send, 204)
+            await asyncio.sleep(0.05)
+        (FILES / called).unlink(missing_ok=True)
+        if MODE != "removed-later":
+            await answer(send, 204)
+
     # -- tus --
 
     async def create(headers, send) -> None:
@@ -119,11 +129,20 @@ SOURCE = """
             there = file.tell()
             if MODE == "forgetful" and there < size:
                 file.truncate(0)
+            if MODE == "offset-first":
+                note_offset(called, there)
             os.fsync(file.fileno())
+        if MODE == "offset-after":
+            note_offset(called, there)
         if there == size:
             os.rename(path, FILES / called)
             sync_folder(FILES)
         await answer(send, 204, upload_offset=str(there))
+
+    def note_offset(called: str, there: int) -> None:
+        connection = database()
+        connection.execute("INSERT OR REPLACE INTO tables VALUES (?, ?)", (called, there))
+        connection.close()
 
     async def how_far(called: str, send) -> None:
         path = PARTS / called
@@ -237,6 +256,7 @@ SOURCE = """
         match scope["method"], scope["path"].split("/")[1]:
             case "POST", "files": await take(receive, send)
             case "GET", "files" if called != "files": await give(send, called)
+            case "DELETE", "files": await remove(send, called)
             case "GET", "files": await answer(send, 200, NAMES.read_bytes())
             case "POST", "uploads": await create(headers, send)
             case "PATCH", "uploads": await go_on(called, headers, receive, send)

@@ -5,7 +5,8 @@ from keeping import EXPORT, RESUMABLE, SOURCE, UPLOAD
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.scenarios.killed_upload import SCENARIO, KilledUpload, _listed, gather
+from holdfast.prove.props.listing import listed
+from holdfast.prove.scenarios.killed_upload import SCENARIO, KilledUpload, gather
 
 pytestmark = pytest.mark.anyio
 
@@ -56,6 +57,12 @@ def test_rows_that_never_come_are_broken_but_may_only_be_slow():
     assert "1500 of 6000 rows" in found.why
 
 
+def test_what_was_not_answered_in_time_is_broken_but_may_only_be_slow():
+    found = verdict(SCENARIO, facts(unsure=("9 bytes: no whole answer within 20 s",)))
+    assert (found.verdict, found.certain, found.number) == (Verdict.BROKEN, False, "1 of 24 not there")
+    assert verdict(SCENARIO, facts(unsure=("9 bytes: 503",), lost=("9 bytes: 404",))).certain
+
+
 def test_no_restart_is_broken():
     found = verdict(SCENARIO, facts(restart="The backend ended with exit code 3 before it was ready."))
     assert found.verdict is Verdict.BROKEN
@@ -73,10 +80,10 @@ def test_no_acknowledgement_and_no_kill_prove_nothing():
 
 
 def test_a_file_is_found_in_a_list_by_its_name():
-    listed = {"items": [{"id": 7, "name": "prove-1.csv"}, {"id": 8, "meta": {"id": 9, "file": "prove-2.csv"}}]}
-    assert _listed(listed, "prove-1", "id") == "7"
-    assert _listed(listed, "prove-2", "id") == "9"
-    assert _listed(listed, "prove-3", "id") == ""
+    several = {"items": [{"id": 7, "name": "prove-1.csv"}, {"id": 8, "meta": {"id": 9, "file": "prove-2.csv"}}]}
+    assert listed(several, "prove-1", "id") == "7"
+    assert listed(several, "prove-2", "id") == "9"
+    assert listed(several, "prove-3", "id") == ""
 
 
 async def proved(tmp_path, mode: str, **said):

@@ -7,6 +7,7 @@ import pytest
 from proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.props.guessing import Guessing
 from holdfast.prove.props.ordinary import Fared
 from holdfast.prove.scenarios.loud_client import SCENARIO, Greed, LoudClient, gather, judge
 
@@ -98,6 +99,10 @@ TAKEN = Greed("POST / with chunks", sent=32 << 20, took_s=8)
         ({"during": Fared(asked=60, good=30, refused=30)}, Verdict.BROKEN, "30 were refused"),
         ({"during": Fared(asked=60, good=30, refused=30), "limit": "busy"}, Verdict.NOT_PROVEN, "busy"),
         ({"alive": False, "limit": "busy"}, Verdict.BROKEN, "ended"),
+        ({"largest": 1000, "larger": 413}, Verdict.KEPT, ""),
+        ({"largest": 1000, "larger": 201}, Verdict.BROKEN, "an upload of one more was answered 201"),
+        ({"guesses": Guessing("POST /login", tried=101, said=401)}, Verdict.BROKEN, "none was told to wait"),
+        ({"guesses": Guessing("POST /login", tried=6, said=401, stopped=429)}, Verdict.KEPT, "stopped with 429"),
         ({"sent": 0}, Verdict.NOT_PROVEN, "not heard"),
     ],
 )

@@ -99,6 +99,31 @@ async def test_a_backend_that_does_not_wait_for_the_disk_is_broken(tmp_path, mod
 
 
 @seen_by_strace
+async def test_a_removal_that_is_answered_before_it_is_made_is_broken(tmp_path):
+    found = await proved(tmp_path, "removed-later", upload=UPLOAD)
+    assert found.verdict is Verdict.BROKEN, found
+    assert "DELETE /files/{id} was answered, " in found.why
+    assert "was written after the answer" in found.why
+
+
+@seen_by_strace
+@pytest.mark.parametrize(("mode", "unsafe"), [("offset-first", [("shop.sqlite", Danger.EARLY)]), ("offset-after", [])])
+async def test_how_far_an_upload_is_may_not_be_safe_before_its_bytes(tmp_path, mode, unsafe):
+    async with proving(tmp_path, SOURCE, environment={"SHOP_MODE": mode}, upload=RESUMABLE) as stage:
+        found = await gather(stage)
+    pieces = [each for each in found.steps if each.what == "PATCH of a piece"]
+    assert [list(each.unsafe) for each in pieces] == [unsafe] * 3
+    assert all(each.counts and any("shop.sqlite" in file for file in each.files) for each in pieces)
+
+
+@seen_by_strace
+async def test_a_database_whose_journal_is_in_memory_is_broken(tmp_path):
+    found = await proved(tmp_path, "memory-journal", write=WRITE)
+    assert found.verdict is Verdict.BROKEN, found
+    assert "shop.sqlite was changed with no journal beside it" in found.why
+
+
+@seen_by_strace
 @pytest.mark.parametrize(
     ("mode", "path"),
     [

@@ -7,7 +7,7 @@ import msgspec
 from holdfast.decide.latencies import Outcome, percentiles
 from holdfast.decide.verdicts import Judgement, broken
 from holdfast.prove.load import Job, Phase, Template, offered
-from holdfast.prove.props.signing_in import entrance
+from holdfast.prove.props.entrance import entrance
 from holdfast.prove.running import App
 
 _MANY: Final = 200

@@ -7,12 +7,11 @@ try everything before they give up.
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, cast
-from urllib.parse import urlencode
 
 from holdfast.decide.openapi import operations
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer, Client
-from holdfast.prove.props.html_forms import SIGN_IN_PAGES, Form, sign_in_form
+from holdfast.prove.props.sign_in_pages import Page, sign_in_page, sign_in_pages
 from holdfast.prove.running import App
 from holdfast.prove.sending import found_in, request, table
 from holdfast.prove.stage import Target
@@ -22,7 +21,6 @@ TIMES: Final = 4
 _LIMIT_S: Final = 3.0
 _MOST_OPERATIONS: Final = 8
 _ROWS: Final = 20
-_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "text/html"}
 _PAIRS: Final = "\\a" * 40
 """Quoted pairs: an expression that can read each in two ways tries a million millions of them."""
 
@@ -47,11 +45,11 @@ def _asking(client: Client, method: str, path: str, headers: Mapping[str, str], 
 async def kinds(app: App, target: Target) -> AsyncGenerator[Heavy]:
     """All of them, those that leave least behind first."""
     document = (await app.client.ask("GET", target.schema)).json() if target.schema else None
-    pages = await _sign_in_pages(app)
-    for one in _credentials(app, target, _cookies(document) | {name for _, _, name in pages if name}):
+    pages = await sign_in_pages(app)
+    for one in _credentials(app, target, _cookies(document) | {page.cookie for page in pages if page.cookie}):
         yield one
-    for path, form, cookie in pages:
-        yield _form(app, path, form, cookie)
+    for page in pages:
+        yield _form(app, page)
     async for one in _made(app, target, document):
         yield one
 
@@ -84,32 +82,17 @@ def _within(value: object, key: str) -> dict[str, object]:
     return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
-async def _sign_in_pages(app: App) -> list[tuple[str, Form, str]]:
-    """Pages with a form for signing in, each with the name of the cookie that it sets."""
-    found: list[tuple[str, Form, str]] = []
-    for path in SIGN_IN_PAGES:
-        page = await app.stranger.ask("GET", path, headers={"Accept": "text/html"}, timeout_s=_LIMIT_S)
-        form = sign_in_form(page.body.decode(errors="replace"), path) if page.good else None
-        if form is not None:
-            found.append((path, form, page.headers.get("set-cookie", "").partition("=")[0]))
-    return found
-
-
-def _form(app: App, path: str, form: Form, cookie: str) -> Heavy:
+def _form(app: App, shown: Page) -> Heavy:
     """The form as a browser sends it, with a name that nobody has, another each time: who fails often is sent away."""
 
     async def once() -> Answer:
-        headers = dict(_FORM)
-        current = form
-        if cookie or form.hidden:  # they belong to the page as it was just shown
-            page = await app.stranger.ask("GET", path, headers={"Accept": "text/html"}, timeout_s=_LIMIT_S)
-            current = sign_in_form(page.body.decode(errors="replace"), path) or form
-            if "set-cookie" in page.headers:
-                headers["Cookie"] = page.headers["set-cookie"].partition(";")[0]
-        body = urlencode(current.filled(f"prove-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16)))
-        return await app.stranger.ask("POST", form.action, headers=headers, body=body.encode(), timeout_s=_LIMIT_S)
+        page = shown
+        if page.cookie or page.form.hidden:  # they belong to the page as it was just shown
+            page = await sign_in_page(app, page.path) or page
+        sent = page.filled(f"prove-{secrets.token_hex(4)}@example.com", secrets.token_urlsafe(16))
+        return await app.stranger.ask(sent.method, sent.path, headers=sent.headers, body=sent.body, timeout_s=_LIMIT_S)
 
-    return Heavy(f"POST {form.action} from the form on the page {path}", once, "POST")
+    return Heavy(f"POST {shown.form.action} from the form on the page {shown.path}", once, "POST")
 
 
 # -- what was made --

@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 from html.parser import HTMLParser
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
-
-SIGN_IN_PAGES: Final = ("/login", "/sign-in", "/signin", "/accounts/login/", "/admin/login/", "/auth/login")
-"""Where such a form is usually found."""
 
 
 class Form(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Final
 
 from holdfast.decide.openapi import operations
 from holdfast.prove.counters import Samples
+from holdfast.prove.props.entrance import entrance
 from holdfast.prove.props.growth import MB, Peak, peak
-from holdfast.prove.props.signing_in import entrance
 from holdfast.prove.running import App
 from holdfast.prove.sending import Request
 from holdfast.prove.stage import Target

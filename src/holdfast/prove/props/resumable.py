@@ -37,6 +37,17 @@ def question(path: str) -> Request:
     return Request("HEAD", path, _VERSION, None, {})
 
 
+def options(where: str) -> Request:
+    """Asks what the server can do, and how large an upload may be."""
+    return Request("OPTIONS", filled(where, {}, quoted=True), _VERSION, None, {})
+
+
+def largest_in(answer: Answer) -> int | None:
+    """The most bytes that an upload may have; None where the server does not say."""
+    said = answer.headers.get("tus-max-size", "")
+    return int(said) if answer.good and said.isdigit() else None
+
+
 def offset_in(answer: Answer) -> int | None:
     """How many bytes the backend says it has; None where it does not say."""
     said = answer.headers.get("upload-offset", "")

@@ -92,17 +92,23 @@ class Senders:
         if self._killing is not None:
             self._killing.acknowledged()
 
-    async def resumable(self) -> None:
-        """Send files in pieces, each of which is acknowledged, by tus."""
+    async def resumable(self, *, at_length: bool = False) -> None:
+        """Send files in pieces, each of which is acknowledged, by tus; `at_length`, large ones in one slow piece each.
+
+        So there is always one of which much has come, and nothing was acknowledged.
+        """
         for _ in range(_MOST):
             if self.gone:
                 return
             small = self._chance.random() < 0.5  # so that many are about to end
-            sending = self.begin(self._chance.randrange(20_000, 60_000) if small else self._chance.randrange(_LARGE))
+            most = 2 * _LARGE if at_length else _LARGE
+            size = self._chance.randrange(20_000, 60_000) if small else self._chance.randrange(_LARGE)
+            sending = self.begin(most if at_length else size)
             await self.create(sending)
             while sending.path and not sending.acknowledged and not self.gone:
-                size = self._chance.randrange(40_000, 400_000)
-                if not (await self.go_on(sending, size, slowly=self._chance.random() < 0.5)).good:
+                size = most if at_length else self._chance.randrange(40_000, 400_000)
+                slowly = at_length or self._chance.random() < 0.5
+                if not (await self.go_on(sending, size, slowly=slowly)).good:
                     break
 
     async def create(self, sending: Sending) -> Answer:

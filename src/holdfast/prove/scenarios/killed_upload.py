@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final, cast
+from typing import Final
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.config import Template
 from holdfast.prove.props.fetching import Fetched
 from holdfast.prove.props.killing import Killing
+from holdfast.prove.props.listing import listed
+from holdfast.prove.props.removing import GONE
 from holdfast.prove.props.rows import tables
 from holdfast.prove.props.senders import Senders, Sending
 from holdfast.prove.props.tables import PATIENCE_S, Tables
@@ -21,6 +23,9 @@ _PATIENCE_S: Final = 3.0
 _LOOK_S: Final = 0.2
 _ROWS: Final = 3000
 _MOST_ROWS: Final = 20_000
+_PASSING: Final = frozenset({408, 409, 423, 425, 429})
+"""What says that it may be tried again."""
+_UNSURE: Final = "had no good answer in time"
 _SLACK: Final = 3.0
 """Rows may take so many times as long as the first time."""
 _AT_ONCE: Final = 4
@@ -52,7 +57,9 @@ class KilledUpload(Facts, frozen=True):
     resumed: int = 0
     """Those that were brought to their end."""
     spoiled: tuple[str, ...] = ()
-    """Those that could not be, or whose bytes were others then."""
+    """Those that were refused, or whose bytes were others then."""
+    unsure: tuple[str, ...] = ()
+    """What was not answered well in time, so that nobody knows whether it is there."""
     rows: int = 0
     """Rows of acknowledged tables."""
     rows_missing: int = 0
@@ -84,6 +91,7 @@ class _Watch:
         self.half: list[str] = []
         self.forgotten: list[str] = []
         self.spoiled: list[str] = []
+        self.unsure: list[str] = []
         self.under_way = self.resumable = self.resumed = self.rounds = 0
         self.restart = ""
         self.tables: Tables | None = None
@@ -158,7 +166,7 @@ class _Watch:
         senders = self.senders(killing)
         clients = [senders.plain(), senders.plain(), senders.plain(slowly=True)]
         if self.upload.resumable:
-            clients += [senders.resumable(), senders.resumable()]
+            clients += [senders.resumable(), senders.resumable(at_length=True)]
         if self.tables is not None:
             clients.append(self._add_rows(self.tables, killing, amid=amid_rows))
         self.rounds += await killing.amid(clients, _WITHIN_S)
@@ -199,7 +207,8 @@ class _Watch:
         self.kept.append(sending)
         came = await self._content(senders, sending, until)
         if not came.good:
-            self.lost.append(f"{len(sending.content)} bytes: {came.shown}")
+            answered = came.status and not came.error and came.status < 500
+            (self.lost if answered else self.unsure).append(f"{len(sending.content)} bytes: {came.shown}")
         elif not sending.is_in(came):
             self.changed.append(f"{came.length} bytes came back for {len(sending.content)} that were sent")
 
@@ -216,43 +225,49 @@ class _Watch:
         if offset is None and sending.is_in(await senders.content(sending)):
             self.resumed += 1  # it was whole already, and only its answer was lost
             return
+        if offset is None and (answer.error or answer.status in _PASSING or answer.status >= 500):
+            self.unsure.append(f"{answer.shown} for how far it is, {sending.offset} of {size} were acknowledged")
+            return
         if offset is None or offset < sending.offset or offset > size:
             there = f"{offset} bytes are there" if offset is not None else answer.shown
             self.forgotten.append(f"{there}, {sending.offset} of {size} were acknowledged")
             return
-        sending.offset = offset
-        while sending.offset < size and not sending.acknowledged and time.monotonic() < until + _PATIENCE_S:
-            answer = await senders.go_on(sending, size)
-        came = await self._content(senders, sending, until + _PATIENCE_S)
+        said = await self._brought_to_its_end(senders, sending, offset)
+        came = await self._content(senders, sending, time.monotonic() + _PATIENCE_S)
         if sending.is_in(came):
             self.resumed += 1
-        else:
-            self.spoiled.append(f"it went on at {offset} of {size} bytes, and in the end: {came.shown}")
+            return
+        what = f"it went on at {offset} of {size} bytes, {said}, and in the end: {came.shown}"
+        sure = came.good or (came.status in GONE and not said.startswith(_UNSURE))
+        (self.spoiled if sure else self.unsure).append(what)
+
+    async def _brought_to_its_end(self, senders: Senders, sending: Sending, offset: int) -> str:
+        """Go on from an offset as tus has it, asking again how far it is where no good answer came; what was said."""
+        size = len(sending.content)
+        until = time.monotonic() + 2 * _PATIENCE_S
+        sending.offset = offset
+        while sending.offset < size and not sending.acknowledged:
+            answer = await senders.go_on(sending, size)
+            if answer.good and time.monotonic() < until:
+                continue
+            if 400 <= answer.status < 500 and answer.status not in _PASSING:
+                return f"was refused with {answer.status}"
+            if time.monotonic() > until:
+                return f"{_UNSURE}: {answer.shown}"
+            there, _ = await senders.offset_of(sending)  # some of it may have been taken
+            sending.offset = there if there is not None else sending.offset
+        return "was taken"
 
     async def _look_for_halves(self, senders: Senders, cut: Sequence[Sending]) -> None:
         """Files that were cut off: whatever is given out under their names has to be whole."""
-        _, listed = await send(self.app, self.stage.target.read)
+        _, answer = await send(self.app, self.stage.target.read)
         key = self.upload.id.rpartition(".")[2]
         for sending in cut:
-            called = _listed(listed.json(), sending.name, key) if key else ""
+            called = listed(answer.json(), sending.name, key) if key else ""
             if called or "{id}" not in self.upload.content:
                 came = await senders.content_of(sending.name, called)
                 if came.good and not sending.is_in(came):
                     self.half.append(f"{came.length} of {len(sending.content)} bytes")
-
-
-def _listed(value: object, name: str, key: str) -> str:
-    """What something in a list is called that has `name` in one of its texts."""
-    if isinstance(value, list):
-        return next((found for each in cast("list[object]", value) if (found := _listed(each, name, key))), "")
-    if isinstance(value, dict):
-        table = cast("dict[str, object]", value)
-        if any(isinstance(each, str) and name in each for each in table.values()) and isinstance(
-            table.get(key), str | int
-        ):
-            return str(table[key])
-        return next((found for each in table.values() if (found := _listed(each, name, key))), "")
-    return ""
 
 
 async def gather(stage: Stage) -> KilledUpload:
@@ -305,6 +320,7 @@ def _facts(watch: _Watch, well: str, left: int) -> KilledUpload:
         forgotten=tuple(watch.forgotten),
         resumed=watch.resumed,
         spoiled=tuple(watch.spoiled),
+        unsure=tuple(watch.unsure),
         rows=rows.rows if rows else 0,
         rows_missing=rows.missing if rows else 0,
         rows_doubled=rows.doubled if rows else 0,
@@ -336,7 +352,7 @@ def judge(facts: KilledUpload) -> Judgement:
 
 
 def _bytes_lost(facts: KilledUpload) -> Judgement | None:
-    """What is wrong with the files; each is certain, for no chance takes bytes away."""
+    """What is wrong with the files: certain, for no chance takes bytes away, but where only an answer was missing."""
     table: Mapping[str, tuple[Sequence[str], int, str]] = {
         "acknowledged files were gone after kill -9": (facts.lost, facts.acknowledged, "lost"),
         "acknowledged files came back with other bytes after kill -9": (facts.changed, facts.acknowledged, "changed"),
@@ -348,6 +364,10 @@ def _bytes_lost(facts: KilledUpload) -> Judgement | None:
         if bad:
             number = f"{len(bad)} of {of} {word}"
             return broken(f"{len(bad)} of {of} {what}; one of them: {bad[0]}.", number, mend=_MEND, certain=True)
+    if facts.unsure:
+        of = facts.acknowledged + facts.resumable
+        why = f"{len(facts.unsure)} of {of} uploads could not be had after kill -9; one of them: {facts.unsure[0]}."
+        return broken(why, f"{len(facts.unsure)} of {of} not there", mend=_MEND)
     return None
 
 

@@ -1,4 +1,4 @@
-"""Guarded, against a loud client: one that asks as much as it can, with heads and bodies that are too large."""
+"""Guarded, against a loud client: one that asks as much as it can, has no measure, or guesses passwords."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,9 @@ from holdfast.prove.counters import sampling
 from holdfast.prove.http import Wire
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.greedy import Greedy, Wish, greedy
+from holdfast.prove.props.guessing import Guessing, guessing, unguarded
 from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
+from holdfast.prove.props.resumable import creation, largest_in, options
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request
@@ -43,6 +45,7 @@ _MEND_BODY: Final = (
     "Read no body that nobody asked for, and limit those that are read whole: refuse with 413 above what the route "
     "needs, or have a proxy in front do so (client_max_body_size)."
 )
+_MEND_LARGEST: Final = "Refuse with 413 what is announced to be larger than Tus-Max-Size: `holdfast.uploads` does."
 _MEND_LOUD: Final = (
     "Limit what one client may ask for: HOLDFAST_RATE with `holdfast run`, or a limit in the proxy in front."
 )
@@ -87,10 +90,15 @@ class LoudClient(Facts, frozen=True, kw_only=True):
     """How often it was answered with what."""
     alive: bool = True
     """Whether the backend's process is there at the end."""
+    guesses: Guessing = Guessing()
+    largest: int = 0
+    """The most bytes of an upload by what the backend says itself; 0 where it says nothing."""
+    larger: int = 0
+    """The status of one that was announced to have one byte more."""
 
 
 async def gather(stage: Stage) -> LoudClient:
-    """Ask for ordinary things; send what has no measure; then be loud while others ask for ordinary things."""
+    """Ask for ordinary things; send what has no measure; be loud while others ask for ordinary things; guess."""
     target = stage.target
     seconds = _QUICK_LOUD_S if stage.quick else _LOUD_S
     async with stage.app() as app:
@@ -102,6 +110,9 @@ async def gather(stage: Stage) -> LoudClient:
         stage.tell("one client is loud")
         async with watched_machine(app.pid) as machine, greedy(app.port, _wishes(stage, app)) as client:
             during = fared([await load(app, target, seconds)])
+        largest, larger = await _larger(stage, app)
+        stage.tell("one client guesses a password")
+        guesses = await guessing(app, target, stage.chance)
         facts = LoudClient(
             well=f"{target.read.shown} said {first.shown}; {before.shown}" if first.good and before.good else "",
             fault=_fault(client, seconds),
@@ -117,6 +128,9 @@ async def gather(stage: Stage) -> LoudClient:
             cut=client.cut,
             statuses={str(status): count for status, count in client.statuses.most_common()},
             alive=app.alive,
+            guesses=guesses,
+            largest=largest,
+            larger=larger,
         )
     return fair(facts, judge, excuse(machine, facts.before, facts.during))
 
@@ -185,6 +199,19 @@ async def _heard(wire: Wire) -> int:
     return 0
 
 
+async def _larger(stage: Stage, app: App) -> tuple[int, int]:
+    """The most bytes that a resumable upload may have, and what one is answered that announces one more."""
+    where = stage.target.upload.resumable if stage.target.upload is not None else ""
+    if not where:
+        return 0, 0
+    asked = options(where)
+    most = largest_in(await app.client.ask(asked.method, asked.path, headers=asked.headers))
+    if most is None:
+        return 0, 0
+    sent = creation(where, most + 1, "large.csv")
+    return most, (await app.client.ask(sent.method, sent.path, headers=sent.headers, body=sent.body)).status
+
+
 def _leave(wire: Wire) -> None:
     with contextlib.suppress(OSError):  # it has ended already
         wire.reset()
@@ -212,8 +239,8 @@ def judge(facts: LoudClient) -> Judgement:
         return not_proven("The loud client was not heard, or nobody was served before.")
     if not facts.alive:
         return broken("The backend ended under one loud client.", "ended", mend=_MEND_LOUD, certain=True)
-    if measureless := _measureless(facts):
-        return measureless
+    if found := _measureless(facts) or unguarded(facts.guesses):
+        return found
     rate = facts.sent / facts.seconds
     if harm := harmed(facts.before, facts.during, _FELT_MS):
         return broken(
@@ -223,9 +250,13 @@ def judge(facts: LoudClient) -> Judgement:
         )
     return kept(
         f"While one client sent {rate:.0f} requests a second, of which {facts.answered} of {facts.sent} were let in, "
-        f"others had {facts.during.shown} ({facts.before.p90_ms:.0f} ms before).",
+        f"others had {facts.during.shown} ({facts.before.p90_ms:.0f} ms before){_stopped(facts.guesses)}.",
         f"p90 {facts.before.p90_ms:.0f} to {facts.during.p90_ms:.0f} ms",
     )
+
+
+def _stopped(guesses: Guessing) -> str:
+    return f"; guesses were stopped with {guesses.stopped} by the {guesses.tried}th" if guesses.stopped else ""
 
 
 def _measureless(facts: LoudClient) -> Judgement | None:
@@ -234,6 +265,9 @@ def _measureless(facts: LoudClient) -> Judgement | None:
     if 0 < head.status < 400:
         why = f"A request with {head.name} was answered {head.status} as if that were usual."
         return broken(why, f"{head.name} taken", mend=_MEND_HEAD, certain=True)
+    if facts.largest and 200 <= facts.larger < 300:
+        why = f"Tus-Max-Size says {facts.largest} bytes, and an upload of one more was answered {facts.larger}."
+        return broken(why, f"{facts.largest + 1} bytes taken", mend=_MEND_LARGEST, certain=True)
     poured = max((one.sent for one in facts.bodies), default=0)
     if facts.grew is not None and facts.grew > _GROWTH_LEAST and poured > _GROWTH_LEAST:
         worst = max(facts.bodies, key=lambda one: one.sent)

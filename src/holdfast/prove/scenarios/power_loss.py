@@ -12,21 +12,27 @@ import msgspec
 
 from holdfast.decide.durability import Asked, Danger, Durability
 from holdfast.decide.verdicts import Judgement, broken, kept, not_asked, not_proven
+from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
+from holdfast.prove.props.removing import DONE, gone, removal, removals
 from holdfast.prove.props.resumable import address, creation, offset_in, piece
 from holdfast.prove.props.tracing import Traced, strace, traced
 from holdfast.prove.running import AppFailed
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import Request, fresh_names, request
+from holdfast.prove.sending import Request, filled, found_in, fresh_names, request
 from holdfast.prove.stage import Stage, send
 
 _TIMES: Final = 3
-_ROWS: Final = 2000
+_ROWS: Final = 6000
+"""So many that no number of bytes in the middle is so small that it is found in any file by chance."""
+_LEAST: Final = 66_000
 _TIMEOUT_S: Final = 30.0
 _MENDS: Final = {
     Danger.UNSYNCED: "fsync before answering (`holdfast.uploads` does); for SQLite, PRAGMA synchronous = FULL.",
     Danger.NAMELESS: "After a file is made or renamed, fsync its folder before answering: `holdfast.uploads` does.",
     Danger.UNDONE: "Say PRAGMA synchronous = EXTRA, or use journal_mode = WAL with synchronous = FULL.",
+    Danger.EARLY: "Sync the bytes first, then note how far they are safe, then answer: `holdfast.uploads` does.",
+    Danger.UNJOURNALED: "Say PRAGMA journal_mode = DELETE or WAL: with MEMORY and OFF a kill may spoil the database.",
     Danger.LATER: "Answer when the data is stored, not before: `holdfast.uploads` does.",
 }
 
@@ -85,35 +91,63 @@ def _counts(step: Step) -> bool:
 
 
 async def _steps(stage: Stage, seen: Traced) -> list[Step]:
-    target = stage.target
+    target, app = stage.target, seen.app
     steps: list[Step] = []
+    upload_ways, write_ways = await removals(app, target, target.upload), await removals(app, target, target.write)
     for number in range(_TIMES):
         stage.tell(f"round {number + 1} of {_TIMES}")
         marker = f"prove-{stage.chance.getrandbits(48):012x}"
         content = marked_table(_ROWS, marker)
         if target.upload is not None:
-            sent = request(target.upload, seen.app.names, content)
-            steps.append((await _step(seen, target.upload.shown, sent, marker, len(content)))[0])
+            sent = request(target.upload, app.names, content)
+            step, answer = await _step(seen, target.upload.shown, sent, marker, len(content))
+            steps += [step, *await _removal(seen, target.upload, answer, upload_ways)]
             if target.upload.resumable:
-                steps += await _pieces(seen, target.upload.resumable, marker, content)
+                middle = stage.chance.randrange(_LEAST, len(content) - _LEAST // 2)
+                steps += await _pieces(seen, target.upload.resumable, marker, content, middle)
         if target.write is not None:
-            sent = request(target.write, seen.app.names)
-            steps.append((await _step(seen, target.write.shown, sent, sent.names["name"], 0))[0])
+            sent = request(target.write, app.names)
+            step, answer = await _step(seen, target.write.shown, sent, sent.names["name"], 0)
+            steps += [step, *await _removal(seen, target.write, answer, write_ways)]
     return steps
 
 
-async def _pieces(seen: Traced, where: str, marker: str, content: bytes) -> list[Step]:
-    """An upload in two pieces, each of which is acknowledged."""
+async def _pieces(seen: Traced, where: str, marker: str, content: bytes, middle: int) -> list[Step]:
+    """An upload in three pieces, each of which is acknowledged.
+
+    The middle one is what the offset is told of: it is neither as long as that nor the end.
+    """
     sent = creation(where, len(content), f"{fresh_names()['name']}.csv")
     made, answer = await _step(seen, f"POST {where}", sent, marker, 0)
     steps = [made]
-    path, half = address(answer), len(content) // 2
-    for first, last, what in ((0, half, "PATCH of a piece"), (half, len(content), "PATCH of the last piece")):
+    path, begun, size = address(answer), middle // 3, len(content)
+    pieces = (
+        (0, begun, "PATCH of the first piece"),
+        (begun, middle, "PATCH of a piece"),
+        (middle, size, "PATCH of the last piece"),
+    )
+    for first, last, what in pieces:
         if path:
-            step, answer = await _step(seen, what, piece(path, first, content[first:last]), marker, last - first)
+            sent, offset = piece(path, first, content[first:last]), last if first > 0 and last < size else 0
+            step, answer = await _step(seen, what, sent, marker, last - first, offset=offset)
             steps.append(step)
             path = path if offset_in(answer) is not None else ""
     return steps
+
+
+async def _removal(seen: Traced, made: Template, answer: Answer, ways: list[str]) -> list[Step]:
+    """The removal of what was just made, where there is a way; `ways` loses those that are none."""
+    called = found_in(answer, made.id) if answer.good and made.id else ""
+    while ways and called:
+        path = ways[0]
+        sent = removal(path, called, seen.app.names)
+        step, _ = await _step(seen, f"DELETE {path}", sent, called, 0, removes=True)
+        if step.status in DONE and await gone(seen.app, filled(made.content, sent.names, quoted=True)):
+            return (
+                [step] if step.unsafe or not step.unseen else []
+            )  # what no file tells of is told by the step that made it
+        del ways[0]
+    return []
 
 
 def marked_table(rows: int, marker: str) -> bytes:
@@ -122,7 +156,9 @@ def marked_table(rows: int, marker: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-async def _step(seen: Traced, what: str, sent: Request, marker: str, size: int) -> tuple[Step, Answer]:
+async def _step(
+    seen: Traced, what: str, sent: Request, marker: str, size: int, *, offset: int = 0, removes: bool = False
+) -> tuple[Step, Answer]:
     app = seen.app
     await seen.quiet()
     world = await asyncio.to_thread(seen.world)
@@ -130,14 +166,15 @@ async def _step(seen: Traced, what: str, sent: Request, marker: str, size: int) 
     began = time.time()
     try:
         async with app.client.wire() as wire:
-            head = app.client.head(sent.method, sent.path, {"Connection": "close", **sent.headers}, length=len(body))
+            length = len(body) if body or not removes else None
+            head = app.client.head(sent.method, sent.path, {"Connection": "close", **sent.headers}, length=length)
             await wire.send(head + body, timeout_s=_TIMEOUT_S)
             answer, port = await wire.answer(sent.method, timeout_s=_TIMEOUT_S), wire.port
     except (OSError, TimeoutError) as failure:
         return Step(what=what, status=0), Answer(0, {}, b"", 0.0, error=type(failure).__name__)
     if not answer.good:
         return Step(what=what, status=answer.status), answer
-    asked = Asked(began, answer.status, port, app.port, marker, size)
+    asked = Asked(began, answer.status, port, app.port, marker, size, offset, removes)
     return _read(what, answer.status, await seen.durability(asked, world), str(app.folder)), answer
 
 

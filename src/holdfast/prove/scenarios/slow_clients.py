@@ -14,11 +14,16 @@ from holdfast.decide.latencies import Result
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
+from holdfast.prove.counters import counted
 from holdfast.prove.http import Wire
 from holdfast.prove.props.canary import fair, watched_machine
+from holdfast.prove.props.copies import Copies, statuses, stored, without_limit
+from holdfast.prove.props.crowding import Crowding, crowded_out, crowding
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
 from holdfast.prove.props.resumable import address, creation, piece
+from holdfast.prove.props.shortage import serving
+from holdfast.prove.props.signing_in import SigningIn, signing_in
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request
@@ -35,10 +40,12 @@ _BEFORE_S: Final = 1.5
 _STEP_S: Final = 3.0
 _BYTE_EVERY_S: Final = 0.5
 _ANNOUNCED: Final = 1 << 20
-_ROWS: Final = 10_000
+_ROWS: Final = 20_000
 _RECEIVE: Final = 4096
 _GROUPS: Final = 24
+_SEGMENT: Final = 1400
 _APART_S: Final = 0.06
+_ONE_BY_ONE_S: Final = 0.12
 _AT_ONCE_S: Final = 0.5
 _PIPELINED: Final = 100
 _MEND: Final = (
@@ -83,6 +90,10 @@ class SlowClients(Facts, frozen=True, kw_only=True):
     """Clients that asked for something and read nothing."""
     unconnected: int = 0
     """Slow clients that could not connect."""
+    copies: Copies = Copies()
+    """What was kept for those that read nothing."""
+    crowded: Crowding = Crowding()
+    """What came of more connections than there are descriptors."""
 
 
 class _Slow:
@@ -135,15 +146,16 @@ class _Crowd:
         return SlowKind(self.name, len(self.all), self.ended_s)
 
     async def come(self, stack: AsyncExitStack, app: App) -> None:
-        """They come, some at a time, for what comes at once is another trouble."""
-        size = -(-self._count // _GROUPS)
+        """They come, some at a time, for what comes at once is another trouble; those that read nothing one by one."""
+        size = -(-self._count // _GROUPS) if self._reads else 1
         for begin in range(0, self._count, size):
             group = (self._one(stack, app) for _ in range(min(size, self._count - begin)))
-            await asyncio.gather(*group, asyncio.sleep(_APART_S))
+            await asyncio.gather(*group, asyncio.sleep(_APART_S if self._reads else _ONE_BY_ONE_S))
 
     async def _one(self, stack: AsyncExitStack, app: App) -> None:
+        small = {} if self._reads else {"receive_bytes": _RECEIVE, "segment_bytes": _SEGMENT}
         try:
-            wire = await stack.enter_async_context(app.client.wire(receive_bytes=0 if self._reads else _RECEIVE))
+            wire = await stack.enter_async_context(app.client.wire(**small))
             await wire.send(self._first(), timeout_s=5.0)
         except (OSError, TimeoutError):
             self.unconnected += 1
@@ -161,17 +173,22 @@ async def gather(stage: Stage) -> SlowClients:
     patience_s = _QUICK_PATIENCE_S if stage.quick else _PATIENCE_S
     target = stage.target
     async with stage.app() as app:
-        await filled(app, target, _ROWS)
+        exported = await filled(app, target, _ROWS)
         _, first = await send(app, target.read)
         slow, readers = await _crowds(stage, app)
+        most_open = await asyncio.to_thread(_most_open, app)
+        empty = await asyncio.to_thread(stored, app)
         async with watched_machine(app.pid) as machine:
             before = fared([await load(app, target, _BEFORE_S)])
             parts: list[Result] = []
-            async with _present([*slow, readers], app):
+            async with _present(slow, readers, app), asyncio.TaskGroup() as beside:
+                crowd = beside.create_task(crowding(stage, most_open))
                 until = time.monotonic() + patience_s
                 while not parts or (any(each.there for each in slow) and time.monotonic() < until):
                     stage.tell(", ".join(f"{len(each.there)} with {each.name}" for each in slow) + " are there")
                     parts.append(await load(app, target, min(_STEP_S, max(1.0, until - time.monotonic()))))
+                crowded = await crowd
+                copies = await _copies(app, readers, exported.length if exported is not None else 0, empty)
         facts = SlowClients(
             well=f"{target.read.shown} said {first.shown}; {before.shown}" if first.good and before.good else "",
             fault=_fault(slow, readers),
@@ -181,8 +198,25 @@ async def gather(stage: Stage) -> SlowClients:
             slow=tuple(each.seen for each in slow),
             readers=len(readers.all),
             unconnected=sum(each.unconnected for each in (*slow, readers)),
+            copies=copies if target.export is not None else Copies(),
+            crowded=crowded,
         )
     return fair(facts, judge, excuse(machine, facts.before, facts.during))
+
+
+def _most_open(app: App) -> int:
+    """The most descriptors that a process has open which serves."""
+    counts = counted(app.pid)
+    pids = serving(counts, app.port)
+    return max((len(one.open or ()) for one in counts.processes if one.pid in pids), default=0)
+
+
+async def _copies(app: App, readers: _Crowd, size: int, empty: int) -> Copies:
+    more = await asyncio.to_thread(stored, app) - empty
+    found = await statuses([one.wire for one in readers.all])
+    good = [status for status in found if 200 <= status < 300]
+    others = tuple(sorted(status for status in found if status not in good))
+    return Copies(len(readers.all), len(good), others, size, max(0, more))
 
 
 def _fault(slow: Sequence[_Crowd], readers: _Crowd) -> str:
@@ -206,6 +240,8 @@ async def _crowds(stage: Stage, app: App) -> tuple[list[_Crowd], _Crowd]:
         for one in takes or [Template("POST", target.read.path)]
     ]
     slow += [_Crowd(f"chunks for {one.shown}", OTHERS, partial(_body, app, one, -1), heard=True) for one in takes[:1]]
+    if (door := await signing_in(app, target)) is not None:
+        slow.append(_Crowd(f"the form of {door.shown}", OTHERS, partial(_form, app, door), heard=True))
     if target.upload is not None and (where := target.upload.resumable):
         begun = [await _begun(app, where) for _ in range(OTHERS)]
         paths = [path for path in begun if path]
@@ -219,11 +255,13 @@ async def _crowds(stage: Stage, app: App) -> tuple[list[_Crowd], _Crowd]:
 
 
 @asynccontextmanager
-async def _present(crowds: Sequence[_Crowd], app: App) -> AsyncGenerator[None]:
-    """They come, and send a byte now and then until the end of the block."""
+async def _present(slow: Sequence[_Crowd], readers: _Crowd, app: App) -> AsyncGenerator[None]:
+    """They come, the readers while the block runs, and send a byte now and then until its end."""
     async with AsyncExitStack() as stack:
-        await asyncio.gather(*(each.come(stack, app) for each in crowds))
-        dripping = asyncio.create_task(_drip(crowds))
+        await asyncio.gather(*(each.come(stack, app) for each in slow))
+        coming = asyncio.create_task(readers.come(stack, app))
+        stack.callback(coming.cancel)
+        dripping = asyncio.create_task(_drip(slow))
         stack.callback(dripping.cancel)
         yield
 
@@ -251,6 +289,12 @@ def _body(app: App, template: Template, length: int) -> bytes:
     return app.client.head(sent.method, sent.path, sent.headers, length=length) + begun
 
 
+def _form(app: App, door: SigningIn) -> bytes:
+    """The head of a sign-in that announces a long body, and how that begins."""
+    sent = door.with_password("wrong")
+    return app.stranger.head(sent.method, sent.path, sent.headers, length=_ANNOUNCED) + (sent.body or b"a")[:1]
+
+
 async def _begun(app: App, where: str) -> str:
     """The path of an upload that can be gone on with; empty where none came about."""
     first = creation(where, _ANNOUNCED, "slow.csv")
@@ -273,6 +317,8 @@ def judge(facts: SlowClients) -> Judgement:
             why = f"All {each.held} that send {each.name} without an end were still held after {facts.watched_s:g} s"
             why += f", and {harm}." if harm else ". A backend that gives up later would be called broken here, too."
             return broken(why, f"{each.held} held for {facts.watched_s:g} s", mend=_MEND, certain=True)
+    if found := without_limit(facts.copies) or crowded_out(facts.crowded):
+        return found
     if harm:
         number = f"{facts.during.good} of {facts.during.asked} served"
         return broken(f"Beside {crowd}, {harm}.", number, mend=_MEND_OTHERS)
