@@ -25,6 +25,10 @@ class Operation(NamedTuple):
     example: object = None
     """A JSON body that fits the schema, as far as that is told without trying."""
     secured: bool = False
+    accepted: bool = False
+    """Whether it may answer 202: what was asked for is done later."""
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What may stand for each query parameter that is required, as far as the document says."""
 
     @property
     def plain(self) -> bool:
@@ -86,7 +90,23 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
         if "application/json" in content
         else None,
         bool(security),
+        "202" in answers,
+        tuple(
+            (str(each.get("name")), _values(root, each))
+            for each in parameters
+            if each.get("required") and each.get("in") == "query"
+        ),
     )
+
+
+def _values(root: Table, parameter: Table) -> tuple[str, ...]:
+    """What may stand for a parameter; none where the document names nothing."""
+    schema = _resolved(root, parameter.get("schema"))
+    named = [*_list(schema.get("enum")), *_list(schema.get("examples"))]
+    named += [
+        place[given] for place in (parameter, schema) for given in ("example", "default", "const") if given in place
+    ]
+    return tuple(dict.fromkeys(str(one) for one in named if isinstance(one, str | int | float)))
 
 
 def _file_field(root: Table, content: Table) -> str:

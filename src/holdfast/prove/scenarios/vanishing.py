@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.props.departures import Way, departed, ways
+from holdfast.prove.props.elsewhere import elsewhere
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.holding import Held, calm, grown, held, in_words
 from holdfast.prove.props.round_trip import Trip, recovered, round_trip
@@ -57,6 +58,14 @@ class Vanishing(Facts, frozen=True, kw_only=True):
     alive: bool = True
 
 
+class _Place(NamedTuple):
+    """Where it is looked for what is left."""
+
+    folders: Sequence[Path]
+    beside: Callable[[], int]
+    """How many files are left elsewhere."""
+
+
 async def gather(stage: Stage) -> Vanishing:
     """Let many clients leave in the middle, count what is left, and let as many leave again."""
     temporary = stage.folder / "temporary"
@@ -66,8 +75,10 @@ async def gather(stage: Stage) -> Vanishing:
         await filled(app, stage.target, _ROWS)
         found = await ways(app, stage.target)
         before = await round_trip(app, stage.target)
-        rounds = await _rounds(stage, app, folders, [way for way in found if not way.resumable])
-        resumed = await _rounds(stage, app, folders, [way for way in found if way.resumable], ("stored",))
+        async with elsewhere(app, folders) as beside:
+            place = _Place(folders, beside.left)
+            rounds = await _rounds(stage, app, place, [way for way in found if not way.resumable])
+            resumed = await _rounds(stage, app, place, [way for way in found if way.resumable], ("stored",))
         after = await recovered(app, stage.target, before, _BACK_S)
         middle = Counter[str]()
         for one in (*rounds, *resumed):
@@ -84,16 +95,16 @@ async def gather(stage: Stage) -> Vanishing:
 
 
 async def _rounds(
-    stage: Stage, app: App, folders: Sequence[Path], found: Sequence[Way], ignoring: tuple[str, ...] = ()
+    stage: Stage, app: App, place: _Place, found: Sequence[Way], ignoring: tuple[str, ...] = ()
 ) -> list[Round]:
     """Rounds until one leaves nothing more than the one before. The first opens what pools open."""
     rounds: list[Round] = []
-    than = await held(app, folders)
+    than = await held(app, *place)
     while found and app.alive:
         stage.tell(f"{', '.join(way.name for way in found)}: round {len(rounds) + 1}")
         middle, received = await _leave(stage, app, found)
         within_s = _SETTLE_S if rounds else _WARM_S
-        now = await calm(app, folders, than, within_s, ignoring=ignoring)
+        now = await calm(app, place.folders, than, within_s, ignoring=ignoring, beside=place.beside)
         rounds.append(Round(now, middle, received))
         than = now
         if len(rounds) > _ROUNDS or (len(rounds) > 1 and not grown([one.held for one in rounds], ignoring=ignoring)):
