@@ -76,3 +76,16 @@ def test_whatever_a_document_holds_nothing_is_raised(junk):
     operations(junk)
     operations({"openapi": "3.0.0", "paths": junk})
     operations({"openapi": "3.0.0", "paths": {"/x": {"post": junk}}})
+
+
+def test_work_that_is_done_later_and_what_its_parameters_may_be():
+    said = [
+        {"name": "form", "in": "query", "required": True, "schema": {"enum": ["csv", "xlsx"]}},
+        {"name": "year", "in": "query", "required": True, "example": 2026},
+        {"name": "word", "in": "query", "required": True},
+        {"name": "page", "in": "query", "schema": {"default": 1}},
+    ]
+    (job,) = found(jobs={"post": {"parameters": said, "responses": {"202": {}}}})
+    assert job.accepted
+    assert job.values == (("form", ("csv", "xlsx")), ("year", ("2026",)), ("word", ()))
+    assert not found(jobs={"post": {"responses": {"201": {}}}})[0].accepted

@@ -23,13 +23,14 @@ _HTTP: Final = "HTTP"
 _MOST_KINDS: Final = 16
 _LOOK_S: Final = 0.08
 _PEACE_S: Final = 4.0
-_STILL_S: Final = 0.6
+_STILL_S: Final = 0.5
 """A state that does not change for so long is the last one."""
 _STUCK_S: Final = 3.0
 _BACK_S: Final = 8.0
 _ASK_S: Final = 5.0
+_IN_PEACE: Final = 5
 _AT_ONCE: Final = 2
-_MOST_EACH: Final = 12
+_MOST_EACH: Final = 16
 
 
 class Job(NamedTuple):
@@ -107,9 +108,9 @@ def _state(said: dict[str, object]) -> str:
 
 
 async def in_peace(app: App, templates: Sequence[Template]) -> list[Peace]:
-    """Have one of each kind made, two at a time, and see what becomes of it; the longest first."""
+    """Have one of each kind made, a few at a time, and see what becomes of it; the longest first."""
     until = time.monotonic() + _PEACE_S
-    free = asyncio.Semaphore(_AT_ONCE)
+    free = asyncio.Semaphore(_IN_PEACE)
 
     async def one(template: Template) -> Peace | None:
         async with free:
