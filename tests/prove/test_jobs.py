@@ -61,7 +61,7 @@ def state(word: str, status: int = 200) -> tuple[int, str]:
 
 
 POST = Template("POST", "/jobs?form=csv")
-PEACE = Peace(Job(POST, "/jobs/a", "waiting"), frozenset({"running", "ready"}), 0.2)
+PEACE = Peace(Job(POST, "/jobs/a", "waiting"), frozenset({"running", "ready"}), "ready", 0.2)
 TAKEN = Job(POST, "/jobs/b", "waiting")
 
 

@@ -189,3 +189,75 @@ async def test_one_that_does_not_breaks_it(tmp_path, source, serve, why):
     judgement = verdict(SCENARIO, facts)
     assert judgement.verdict is Verdict.BROKEN
     assert why in judgement.why
+
+
+async def test_one_that_never_says_that_it_leaves_breaks_it(tmp_path):
+    async with proving(tmp_path, SOURCE, serve=DRAINING, ready="/", read="GET /") as stage:
+        facts = await gather(stage)
+    judgement = verdict(SCENARIO, facts)
+    assert judgement.verdict is Verdict.BROKEN
+    assert "/, asked ten times a second, had not said so" in judgement.why
+
+
+async def test_one_that_closes_what_is_kept_without_a_word_breaks_it(tmp_path):
+    async with proving(tmp_path, SOURCE, read="GET /") as stage:
+        facts = await gather(stage)
+    assert facts.far_cut > 1
+    assert verdict(SCENARIO, facts).verdict is Verdict.BROKEN
+
+
+JOBS = """
+    import asyncio, os
+    from pathlib import Path
+    from fastapi import FastAPI
+
+    FOLDER = Path(os.environ["SHOP_DATA"])
+    RESUMES = os.environ["SHOP_RESUMES"] == "yes"
+    app = FastAPI()
+    tasks = set()
+
+
+    def make(name):
+        async def making():
+            await asyncio.sleep(0.4)
+            (FOLDER / name).write_text("done")
+        task = asyncio.get_running_loop().create_task(making())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+    @app.on_event("startup")
+    async def resume():
+        for path in FOLDER.glob("*.job"):
+            if RESUMES and path.read_text() == "waiting":
+                make(path.name)
+
+
+    @app.get("/")
+    async def read():
+        return {}
+
+
+    @app.post("/jobs", status_code=202)
+    async def ask():
+        name = os.urandom(8).hex() + ".job"
+        (FOLDER / name).write_text("waiting")
+        make(name)
+        return {"id": name, "status": "waiting"}
+
+
+    @app.get("/jobs/{name}")
+    async def look(name: str):
+        return {"id": name, "status": (FOLDER / name).read_text()}
+"""
+
+
+@pytest.mark.parametrize("resumes", ["yes", "no"])
+async def test_work_that_was_accepted_is_done_after_the_restart(tmp_path, resumes):
+    known = {"read": "GET /", "openapi": "/openapi.json", "environment": {"SHOP_RESUMES": resumes}}
+    async with proving(tmp_path, JOBS, serve=DRAINING, **known) as stage:
+        facts = await gather(stage)
+    assert facts.kept_back.jobs
+    judgement = verdict(SCENARIO, facts)
+    assert judgement.verdict is (Verdict.KEPT if resumes == "yes" else Verdict.BROKEN), judgement.why
+    assert resumes == "yes" or "'waiting' after the restart" in judgement.why

@@ -30,8 +30,9 @@ _BEGUN_S: Final = 0.3
 _HURRY_S: Final = 0.1
 _SIGNALS: Final = 5
 _HURRIED_S: Final = 10.0
-_SMALL: Final = 4096
-_PIECE: Final = 1 << 15
+_HIGH_TIME: Final = 2
+_SMALL: Final = 8192
+_WINDOW: Final = 1 << 16
 _PACE_S: Final = 0.01
 MEND_WORK: Final = "Keep acknowledged work where a restart finds it, before the answer."
 _MEND_CUT: Final = "Where an answer in chunks is cut, close the connection without the last chunk."
@@ -67,8 +68,10 @@ def missing(found: Acknowledged, number: str) -> Judgement | None:
     return None
 
 
-async def acknowledged(stage: Stage) -> Acknowledged:
+async def acknowledged(stage: Stage, soon: asyncio.Event) -> Acknowledged:
     """SIGTERM as soon as rows are acknowledged, with work accepted: what of it is there later.
+
+    It is `soon` over once another instance, which was told to stop at about the same time, takes nothing more.
 
     Rows are not looked for where it is not seen that rows that are filled in are exported at all.
     """
@@ -81,7 +84,7 @@ async def acknowledged(stage: Stage) -> Acknowledged:
         peaces = await in_peace(app, await _kinds(app, stage))
         if not shows and not peaces:
             return Acknowledged()
-        going = asyncio.create_task(until_refused(app, peaces))
+        going = asyncio.create_task(until_refused(app, peaces, soon))
         try:
             answer = await filled(app, fill, WORD, _MARKED) if shows and fill else await asyncio.sleep(_BEGUN_S)
             app.signal(signal.SIGTERM)
@@ -176,12 +179,13 @@ async def _hurried(app: App, export: Template, lines: int) -> str:
     """
     sent = request(export, app.names)
     came = bytearray()
+    hurried = asyncio.Event()
     stopping: asyncio.Task[None] | None = None
     try:
-        async with asyncio.timeout(_HURRIED_S), app.client.wire(receive_bytes=_SMALL) as wire:
+        async with asyncio.timeout(_HURRIED_S), app.client.wire(receive_bytes=_WINDOW) as wire:
             await wire.send(app.client.head(sent.method, sent.path, {"Connection": "close", **sent.headers}))
-            while piece := await wire.receive(_PIECE):
-                stopping = stopping or asyncio.create_task(_stop(app))
+            while piece := await wire.receive(_WINDOW if hurried.is_set() else _SMALL):
+                stopping = stopping or asyncio.create_task(_stop(app, hurried))
                 came += piece
                 await asyncio.sleep(_PACE_S)
     except (OSError, TimeoutError):
@@ -196,8 +200,12 @@ async def _hurried(app: App, export: Template, lines: int) -> str:
     return f"{export.shown} looked whole when it was told to stop several times, and had {found} of {lines} lines"
 
 
-async def _stop(app: App) -> None:
-    for _ in range(_SIGNALS):
+async def _stop(app: App, hurried: asyncio.Event) -> None:
+    """SIGTERM again and again; after some of them it is high time to read what it still says."""
+    for number in range(_SIGNALS):
         if app.alive:
             app.signal(signal.SIGTERM)
+            if number == _HIGH_TIME:
+                hurried.set()
             await asyncio.sleep(_HURRY_S)
+    hurried.set()

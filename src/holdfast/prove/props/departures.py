@@ -22,6 +22,8 @@ _RECEIVE: Final = 4096
 _PATIENCE_S: Final = 3.0
 _LINGER_S: Final = 0.25
 _ROWS: Final = 10_000
+_FILLER: Final = b" that goes on and on" * 12
+"""So that what is downloaded is read in several pieces, and has not all gone out when a client leaves."""
 _STALLED: Final = 4
 _STALLED_S: Final = 1.2
 """What is made faster than it is read is somewhere by then."""
@@ -129,7 +131,9 @@ async def _content(app: App, upload: Template | None) -> str:
     """The path of something large that was uploaded; empty where there is none."""
     if upload is None or not upload.content:
         return ""
-    sent, answer = await send(app, upload, content=table(_ROWS))
+    first, _, rows = table(_ROWS).partition(b"\n")
+    content = first + b"\n" + rows.replace(b"\n", _FILLER + b"\n")
+    sent, answer = await send(app, upload, content=content)
     named = found_in(answer, upload.id) if answer.good and upload.id else ""
     return filled(upload.content, {**app.names, **sent.names, "id": named}, quoted=True) if named else ""
 

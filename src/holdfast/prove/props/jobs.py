@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from holdfast.decide.openapi import Operation, operations
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
+from holdfast.prove.props.underway import is_set
 from holdfast.prove.running import App
 from holdfast.prove.stage import send
 
@@ -29,8 +30,8 @@ _STUCK_S: Final = 3.0
 _BACK_S: Final = 8.0
 _ASK_S: Final = 5.0
 _IN_PEACE: Final = 5
-_AT_ONCE: Final = 2
-_MOST_EACH: Final = 16
+_AT_ONCE: Final = 4
+_MOST_EACH: Final = 8
 
 
 class Job(NamedTuple):
@@ -48,7 +49,9 @@ class Peace(NamedTuple):
 
     job: Job
     states: frozenset[str]
-    """The states that it was seen in, but for the first: it was done in one of them."""
+    """The states that it was seen in, but for the first."""
+    done: str
+    """The last of them."""
     took_s: float
 
 
@@ -133,27 +136,38 @@ async def _watched(app: App, job: Job, until: float) -> Peace | None:
         if now != last:
             last, changed = now, time.monotonic()
             seen.add(now)
-    return Peace(job, frozenset(seen - {job.first}), changed - began) if last in seen - {job.first} else None
+    seen.discard(job.first)
+    return Peace(job, frozenset(seen), last, changed - began) if last in seen else None
 
 
 # -- while it ends, and after --
 
 
-async def until_refused(app: App, peaces: Sequence[Peace]) -> list[Job]:
-    """Have some on their way at any time, until nobody takes any more; those that were accepted."""
+async def until_refused(app: App, peaces: Sequence[Peace], soon: asyncio.Event) -> list[Job]:
+    """Have one of each of some kinds made now, and again and again from the moment that it is `soon` over until nobody
+    takes any more; those that were accepted."""
     accepted: list[Job] = []
 
+    async def made(peace: Peace) -> bool:
+        """Whether it was accepted, and is done."""
+        job, _ = await asked(app, peace.job.template)
+        if job is None:
+            return False
+        accepted.append(job)
+        until = time.monotonic() + _STUCK_S
+        while (state := await state_of(app, job)) != peace.done:
+            if not state or time.monotonic() > until:
+                return False
+            await asyncio.sleep(_LOOK_S)
+        return True
+
     async def asking(peace: Peace) -> None:
-        for _ in range(_MOST_EACH):
-            job, _ = await asked(app, peace.job.template)
-            if job is None:
-                return
-            accepted.append(job)
-            until = time.monotonic() + _STUCK_S
-            while (state := await state_of(app, job)) not in peace.states or state == job.first:
-                if not state or time.monotonic() > until:
+        if await made(peace):
+            while app.alive and not await is_set(soon, _LOOK_S):
+                pass
+            for _ in range(_MOST_EACH):
+                if not await made(peace):
                     return
-                await asyncio.sleep(_LOOK_S)
 
     await asyncio.gather(*(asking(peace) for peace in peaces[:_AT_ONCE]))
     return accepted

@@ -108,7 +108,8 @@ class Drain(Facts, frozen=True):
 
 async def gather(stage: Stage) -> Drain:
     """Load it, send SIGTERM, watch, start it again; and meanwhile end another that has just acknowledged something."""
-    acknowledging = asyncio.create_task(acknowledged(stage))
+    closed = asyncio.Event()
+    acknowledging = asyncio.create_task(acknowledged(stage, closed))
     try:
         async with stage.app() as app:
             stage.tell("filling")
@@ -117,7 +118,7 @@ async def gather(stage: Stage) -> Drain:
             async with steady(app, read) as load, far(app, read) as away, readiness(app) as told:
                 await asyncio.sleep(_BEFORE_S)
                 stage.tell("SIGTERM under load")
-                at, ended_s, flights = await _terminated(app, stage, load, lines)
+                at, ended_s, flights = await _terminated(app, stage, load, lines, closed)
             left = await _left(app.pid)
             exit_code = app.exit_code
             await app.kill()
@@ -178,7 +179,9 @@ async def _filled(app: App, stage: Stage) -> int:
 # -- while --
 
 
-async def _terminated(app: App, stage: Stage, load: Load, lines: int) -> tuple[float, float, list[Underway]]:
+async def _terminated(
+    app: App, stage: Stage, load: Load, lines: int, closed: asyncio.Event
+) -> tuple[float, float, list[Underway]]:
     """Begin what takes long, send SIGTERM, wait for the end: when it was sent, how long the end took, what became."""
     goes_on = asyncio.Event()
     tasks = [await _begun(going, goes_on) for going in _goings(app, stage, lines)]
@@ -186,18 +189,20 @@ async def _terminated(app: App, stage: Stage, load: Load, lines: int) -> tuple[f
     tasks += [await _begun(burst, goes_on) for _ in range(_BURST)]
     at = time.monotonic()
     app.signal(signal.SIGTERM)
-    letting = asyncio.create_task(_let_go(load, goes_on))
+    letting = asyncio.create_task(_let_go(load, goes_on, closed))
     ended = await app.ended(_BOUND_S)
     ended_s = time.monotonic() - at if ended else -1.0
     await load.end()
     letting.cancel()
+    closed.set()
     goes_on.set()
     return at, ended_s, [one for one in await asyncio.gather(*tasks) if one.kind]
 
 
-async def _let_go(load: Load, goes_on: asyncio.Event) -> None:
+async def _let_go(load: Load, goes_on: asyncio.Event, closed: asyncio.Event) -> None:
     """What is under way goes on once connections are refused, and some time after that, or after some time."""
     await is_set(load.refused, _CLOSED_S)
+    closed.set()
     await asyncio.sleep(_GOES_ON_S)
     goes_on.set()
 
