@@ -84,8 +84,8 @@ async def test_in_peace_it_is_seen_what_becomes_of_it(monkeypatch):
     [
         ([state("ready")], [state("waiting"), (0, ""), state("running"), state("ready")], ""),
         ([state("ready")], [state("running"), state("cut")], ""),
-        ([state("ready")], [state("waiting"), state("cut")], "'cut' after the restart"),
-        ([state("ready")], [state("waiting")], "'waiting' after the restart"),
+        ([state("ready")], [state("waiting"), state("cut")], "says 'cut' after the restart"),
+        ([state("ready")], [state("waiting")], "says 'waiting' after the restart"),
         ([state("ready")], [(404, "")], "'HTTP 404' after the restart"),
         ([(404, "")], [(404, "")], ""),
         ([state("archived")], [state("archived")], ""),

@@ -186,9 +186,8 @@ async def lost(app: App, jobs: Sequence[Job], peaces: Sequence[Peace]) -> str:
             continue
         while (state := await state_of(app, job)) not in wanted:
             if time.monotonic() > until:
-                done = " or ".join(sorted(wanted))
-                return (
-                    f"{job.template.shown}, accepted with 202, is {state!r} after the restart; others became {done!r}"
-                )
+                done = " or ".join(repr(one) for one in sorted(wanted))
+                what = f"{job.template.shown}, accepted with 202 before the end, says {state!r} after the restart"
+                return f"{what}; what was made in peace said {done}"
             await asyncio.sleep(_LOOK_S)
     return ""
