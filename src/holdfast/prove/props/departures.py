@@ -22,8 +22,8 @@ _RECEIVE: Final = 4096
 _PATIENCE_S: Final = 3.0
 _LINGER_S: Final = 0.25
 _ROWS: Final = 10_000
-_FILLER: Final = b" that goes on and on" * 12
-"""So that what is downloaded is read in several pieces, and has not all gone out when a client leaves."""
+_FILLER: Final = b" that goes on and on" * 40
+"""So that 8 MB are downloaded: the kernel alone takes 2.6 of them from the backend before the client has read any."""
 _STALLED: Final = 4
 _STALLED_S: Final = 1.2
 """What is made faster than it is read is somewhere by then."""
