@@ -219,7 +219,7 @@ JOBS = """
 
     def make(name):
         async def making():
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1.2)
             (FOLDER / name).write_text("done")
         task = asyncio.get_running_loop().create_task(making())
         tasks.add(task)
