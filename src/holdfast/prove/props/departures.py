@@ -21,9 +21,10 @@ _RECEIVE: Final = 4096
 """So small a buffer for what comes, that the backend is still sending when the client leaves."""
 _PATIENCE_S: Final = 3.0
 _LINGER_S: Final = 0.25
-_ROWS: Final = 10_000
-_FILLER: Final = b" that goes on and on" * 40
+_ROWS: Final = 1_000
+_FILLER: Final = b" that goes on and on" * 420
 """So that 8 MB are downloaded: the kernel alone takes 2.6 of them from the backend before the client has read any."""
+_LARGE: Final = 12
 _STALLED: Final = 4
 _STALLED_S: Final = 1.2
 """What is made faster than it is read is somewhere by then."""
@@ -60,7 +61,7 @@ class Way(NamedTuple):
     resumable: bool = False
     """What came is kept on purpose."""
     most: int = 1 << 30
-    """Who leaves like this takes his time, so that not more of them come."""
+    """Who leaves like this takes his time, or makes much work, so that not more of them come."""
 
 
 async def departed(app: App, way: Way, seed: int) -> Departure:
@@ -94,7 +95,7 @@ async def ways(app: App, target: Target) -> list[Way]:
         stalled = _reading(app, target.export, _STALLED_S)
         found.append(Way("an export that waits for its reader", stalled, _RECEIVE, most=_STALLED))
     if content := await _content(app, target.upload):
-        found.append(Way("a download", _reading(app, Template("GET", content)), _RECEIVE))
+        found.append(Way("a download", _reading(app, Template("GET", content)), _RECEIVE, most=_LARGE))
     for one in sockets:
         upgrade = one._replace(headers={**one.headers, **_UPGRADE})
         found += [Way("a stream", _reading(app, one), _RECEIVE), Way("a WebSocket", _reading(app, upgrade), _RECEIVE)]
