@@ -93,3 +93,16 @@ def test_whole_numbers_of_the_query_are_known_with_their_maximum():
     ]
     (found,), _ = operations({"openapi": "3.1.0", "paths": {"/items": {"get": {"parameters": parameters}}}})
     assert found.numbers == {"limit": 200, "after": None}
+
+
+def test_work_that_is_done_later_and_what_its_parameters_may_be():
+    said = [
+        {"name": "form", "in": "query", "required": True, "schema": {"enum": ["csv", "xlsx"]}},
+        {"name": "year", "in": "query", "required": True, "example": 2026},
+        {"name": "word", "in": "query", "required": True},
+        {"name": "page", "in": "query", "schema": {"default": 1}},
+    ]
+    (job,) = found(jobs={"post": {"parameters": said, "responses": {"202": {}}}})
+    assert job.accepted
+    assert job.values == {"form": ("csv", "xlsx"), "year": ("2026",), "word": ()}
+    assert not found(jobs={"post": {"responses": {"201": {}}}})[0].accepted

@@ -27,6 +27,10 @@ class Operation(NamedTuple):
     example: object = None
     """A JSON body that fits the schema, as far as that is told without trying."""
     secured: bool = False
+    accepted: bool = False
+    """Whether it may answer 202: what was asked for is done later."""
+    values: Mapping[str, tuple[str, ...]] = {}
+    """What may stand for each query parameter that is required, as far as the document says."""
     numbers: Mapping[str, int | None] = {}
     """Whole numbers that may stand in the query, each with the most that it may be, where the document says."""
 
@@ -90,6 +94,12 @@ def _operation(root: Table, method: str, path: str, item: Table, operation: Tabl
         if "application/json" in content
         else None,
         secured=bool(security),
+        accepted="202" in answers,
+        values={
+            str(each.get("name")): _values(root, each)
+            for each in parameters
+            if each.get("required") and each.get("in") == "query"
+        },
         numbers=_numbers(root, parameters),
     )
 
@@ -104,6 +114,16 @@ def _numbers(root: Table, parameters: list[Table]) -> dict[str, int | None]:
             most = number.get("maximum")
             found[str(each.get("name"))] = int(most) if isinstance(most, int | float) else None
     return found
+
+
+def _values(root: Table, parameter: Table) -> tuple[str, ...]:
+    """What may stand for a parameter; none where the document names nothing."""
+    schema = _resolved(root, parameter.get("schema"))
+    named = [*_list(schema.get("enum")), *_list(schema.get("examples"))]
+    named += [
+        place[given] for place in (parameter, schema) for given in ("example", "default", "const") if given in place
+    ]
+    return tuple(dict.fromkeys(str(one) for one in named if isinstance(one, str | int | float)))
 
 
 def _file_field(root: Table, content: Table) -> str:

@@ -6,6 +6,7 @@ from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.http import Answer
+from holdfast.prove.props.acknowledged import Acknowledged
 from holdfast.prove.props.steady import Fate, fate_of
 from holdfast.prove.props.underway import opcodes, parsed
 from holdfast.prove.scenarios.drain import SCENARIO, Drain, Moment, charts, gather, judge
@@ -14,7 +15,8 @@ pytestmark = pytest.mark.anyio
 
 KEPT = Drain(
     well="40 of 40", fault="SIGTERM", moments=(Moment(-0.1, 4), Moment(0.0, 2, 2)), answered=9, refused=3,
-    underway=("an upload",), closed_s=0.1, ended_s=1.2, exit_code=0, marked=200, found=200,
+    underway=("an upload",), ended_s=1.2, exit_code=0,
+    kept_back=Acknowledged(marked=200, found=200), ready="/ready", unready_s=0.0, closed_s=1.0, far=10,
 )  # fmt: skip
 
 SOURCE = """
@@ -106,8 +108,16 @@ STORING = SOURCE[SOURCE.index("    async def upload(") : SOURCE.index('    @app.
         ({"exit_code": 1}, Verdict.BROKEN, "exit code 1"),
         ({"exit_code": -15}, Verdict.KEPT, "exit code -15"),
         ({"left": 2}, Verdict.BROKEN, "2 of its processes"),
-        ({"again": "port in use", "found": 0}, Verdict.BROKEN, "did not start again with the same data: port in use"),
-        ({"found": 150}, Verdict.BROKEN, "Of 200 rows acknowledged just before SIGTERM 50"),
+        ({"again": "in use", "kept_back": Acknowledged(marked=2)}, Verdict.BROKEN, "with the same data: in use"),
+        ({"kept_back": Acknowledged(marked=200, found=150)}, Verdict.BROKEN, "Of 200 rows acknowledged just before"),
+        ({"kept_back": Acknowledged(jobs=2, undone="POST /jobs is cut")}, Verdict.BROKEN, "POST /jobs is cut"),
+        ({"kept_back": Acknowledged(hurried="GET /x looked whole")}, Verdict.BROKEN, "looked whole"),
+        ({"far_cut": 1}, Verdict.KEPT, ""),
+        ({"far_cut": 7}, Verdict.BROKEN, "7 requests of clients that are 0.15 s away got no answer"),
+        ({"closed_s": 0.0, "unready_s": -1.0}, Verdict.BROKEN, "/ready, asked ten times a second, had not said so"),
+        ({"closed_s": 0.0, "unready_s": -1.0, "ready": ""}, Verdict.KEPT, ""),
+        ({"closed_s": 0.3, "unready_s": 0.1}, Verdict.BROKEN, "had said so 0.2 s before"),
+        ({"closed_s": -1.0, "unready_s": -1.0}, Verdict.KEPT, ""),
         ({"changed": "the upload has 3 of 5 bytes"}, Verdict.BROKEN, "3 of 5 bytes"),
     ],
 )
@@ -161,7 +171,7 @@ async def test_a_server_that_finishes_what_it_began_keeps_the_promise(tmp_path):
         facts = await gather(stage)
     assert verdict(SCENARIO, facts).verdict is Verdict.KEPT, judge(facts).why
     assert len(facts.underway) == 5
-    assert facts.marked == facts.found == 2000
+    assert facts.kept_back.marked == facts.kept_back.found == 2000
 
 
 @pytest.mark.parametrize(
@@ -179,3 +189,75 @@ async def test_one_that_does_not_breaks_it(tmp_path, source, serve, why):
     judgement = verdict(SCENARIO, facts)
     assert judgement.verdict is Verdict.BROKEN
     assert why in judgement.why
+
+
+async def test_one_that_never_says_that_it_leaves_breaks_it(tmp_path):
+    async with proving(tmp_path, SOURCE, serve=DRAINING, ready="/", read="GET /") as stage:
+        facts = await gather(stage)
+    judgement = verdict(SCENARIO, facts)
+    assert judgement.verdict is Verdict.BROKEN
+    assert "/, asked ten times a second, had not said so" in judgement.why
+
+
+async def test_one_that_closes_what_is_kept_without_a_word_breaks_it(tmp_path):
+    async with proving(tmp_path, SOURCE, read="GET /") as stage:
+        facts = await gather(stage)
+    assert facts.far_cut > 1
+    assert verdict(SCENARIO, facts).verdict is Verdict.BROKEN
+
+
+JOBS = """
+    import asyncio, os
+    from pathlib import Path
+    from fastapi import FastAPI
+
+    FOLDER = Path(os.environ["SHOP_DATA"])
+    RESUMES = os.environ["SHOP_RESUMES"] == "yes"
+    app = FastAPI()
+    tasks = set()
+
+
+    def make(name):
+        async def making():
+            await asyncio.sleep(1.2)
+            (FOLDER / name).write_text("done")
+        task = asyncio.get_running_loop().create_task(making())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+
+    @app.on_event("startup")
+    async def resume():
+        for path in FOLDER.glob("*.job"):
+            if RESUMES and path.read_text() == "waiting":
+                make(path.name)
+
+
+    @app.get("/")
+    async def read():
+        return {}
+
+
+    @app.post("/jobs", status_code=202)
+    async def ask():
+        name = os.urandom(8).hex() + ".job"
+        (FOLDER / name).write_text("waiting")
+        make(name)
+        return {"id": name, "status": "waiting"}
+
+
+    @app.get("/jobs/{name}")
+    async def look(name: str):
+        return {"id": name, "status": (FOLDER / name).read_text()}
+"""
+
+
+@pytest.mark.parametrize("resumes", ["yes", "no"])
+async def test_work_that_was_accepted_is_done_after_the_restart(tmp_path, resumes):
+    known = {"read": "GET /", "openapi": "/openapi.json", "environment": {"SHOP_RESUMES": resumes}}
+    async with proving(tmp_path, JOBS, serve=DRAINING, **known) as stage:
+        facts = await gather(stage)
+    assert facts.kept_back.jobs
+    judgement = verdict(SCENARIO, facts)
+    assert judgement.verdict is (Verdict.KEPT if resumes == "yes" else Verdict.BROKEN), judgement.why
+    assert resumes == "yes" or "'waiting' after the restart" in judgement.why

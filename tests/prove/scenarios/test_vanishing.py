@@ -1,6 +1,7 @@
 """Clients that vanish: what they leave behind is found, and what a pool opens once is not taken for it."""
 
 import asyncio
+import tempfile
 
 import msgspec
 import pytest
@@ -27,7 +28,8 @@ async def take(receive, send):
         if turns.locked():
             return await answer(send, 503)
         await turns.acquire()
-    file = tempfile.NamedTemporaryFile(delete=FAULT != "stored")
+    where = os.environ["SHOP_ELSEWHERE"] if FAULT == "elsewhere" else None
+    file = tempfile.NamedTemporaryFile(dir=where, delete=FAULT not in {"stored", "elsewhere"})
     if FAULT == "file":
         kept.append(file)
     if FAULT == "memory":
@@ -40,7 +42,7 @@ async def take(receive, send):
         file.write(message.get("body", b""))
         more = message.get("more_body", False)
     file.close()
-    os.unlink(file.name) if FAULT == "stored" else None
+    os.unlink(file.name) if FAULT in {"stored", "elsewhere"} else None
     turns.release() if FAULT == "turn" else None
     await answer(send, 201)
 
@@ -64,11 +66,13 @@ SAID = {"read": "GET /", "upload": "POST /files", "export": "GET /export"}
 
 
 def gathered(tmp_path, fault: str = "") -> Vanishing:
-    async def run() -> Vanishing:
-        async with proving(tmp_path, SHOP, environment={"SHOP_FAULT": fault}, **SAID) as stage:
+    async def run(elsewhere: str) -> Vanishing:
+        environment = {"SHOP_FAULT": fault, "SHOP_ELSEWHERE": elsewhere}
+        async with proving(tmp_path, SHOP, environment=environment, **SAID) as stage:
             return await gather(stage)
 
-    return asyncio.run(run())
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as elsewhere:
+        return asyncio.run(run(elsewhere))
 
 
 def test_what_closes_everything_is_kept(tmp_path):
@@ -81,13 +85,19 @@ def test_what_closes_everything_is_kept(tmp_path):
         "half of POST /files",
         "half a form",
         "an export",
+        "an export that waits for its reader",
     }
     assert all(sum(one.middle[name] for one in facts.rounds) for name in facts.rounds[0].middle)
 
 
 @pytest.mark.parametrize(
     ("fault", "word"),
-    [("file", "open files"), ("stored", "files left in its folders"), ("memory", "MB of memory")],
+    [
+        ("file", "open files"),
+        ("stored", "files left in its folders"),
+        ("elsewhere", "files left in its folders"),
+        ("memory", "MB of memory"),
+    ],
 )
 def test_what_is_left_each_time_is_found(tmp_path, monkeypatch, fault, word):
     monkeypatch.setattr("holdfast.prove.scenarios.vanishing._SETTLE_S", 0.5)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -20,7 +21,16 @@ _RECEIVE: Final = 4096
 """So small a buffer for what comes, that the backend is still sending when the client leaves."""
 _PATIENCE_S: Final = 3.0
 _LINGER_S: Final = 0.25
-_ROWS: Final = 10_000
+_ROWS: Final = 1_000
+_FILLER: Final = b" that goes on and on" * 420
+"""So that 8 MB are downloaded: the kernel alone takes 2.6 of them from the backend before the client has read any."""
+_LARGE: Final = 12
+_STALLED: Final = 4
+_STALLED_S: Final = 1.2
+"""What is made faster than it is read is somewhere by then."""
+_HASTY: Final = 1_500
+_HASTY_AT_ONCE: Final = 6
+_HASTE_S: Final = 0.003
 _UPGRADE: Final[Mapping[str, str]] = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -50,6 +60,8 @@ class Way(NamedTuple):
     receive_bytes: int = 0
     resumable: bool = False
     """What came is kept on purpose."""
+    most: int = 1 << 30
+    """Who leaves like this takes his time, or makes much work, so that not more of them come."""
 
 
 async def departed(app: App, way: Way, seed: int) -> Departure:
@@ -80,8 +92,10 @@ async def ways(app: App, target: Target) -> list[Way]:
         found.append(Way("half a form", _half_body(app, target.upload._replace(file="file"))))
     if target.export is not None:
         found.append(Way("an export", _reading(app, target.export), _RECEIVE))
+        stalled = _reading(app, target.export, _STALLED_S)
+        found.append(Way("an export that waits for its reader", stalled, _RECEIVE, most=_STALLED))
     if content := await _content(app, target.upload):
-        found.append(Way("a download", _reading(app, Template("GET", content)), _RECEIVE))
+        found.append(Way("a download", _reading(app, Template("GET", content)), _RECEIVE, most=_LARGE))
     for one in sockets:
         upgrade = one._replace(headers={**one.headers, **_UPGRADE})
         found += [Way("a stream", _reading(app, one), _RECEIVE), Way("a WebSocket", _reading(app, upgrade), _RECEIVE)]
@@ -90,11 +104,37 @@ async def ways(app: App, target: Target) -> list[Way]:
     return found
 
 
+async def in_haste(app: App, template: Template, chance: random.Random, within_s: float) -> int:
+    """A great many ask, and leave with a reset some milliseconds later; how many came, and heard nothing.
+
+    There are more than any usual number of places that a backend has for requests: one that is not given back each time
+    leaves none.
+    """
+    until = time.monotonic() + within_s
+    sent = request(template, app.names)
+    data = app.client.head(sent.method, sent.path, sent.headers) + (sent.body or b"")
+    left = 0
+
+    async def one_after_the_other() -> None:
+        nonlocal left
+        while left < _HASTY and time.monotonic() < until:
+            with contextlib.suppress(OSError, TimeoutError):
+                async with app.client.wire(timeout_s=within_s) as wire:
+                    await wire.send(data)
+                    left += not await _heard(wire, chance.uniform(0.0005, _HASTE_S))
+                    wire.reset()
+
+    await asyncio.gather(*(one_after_the_other() for _ in range(_HASTY_AT_ONCE)))
+    return left
+
+
 async def _content(app: App, upload: Template | None) -> str:
     """The path of something large that was uploaded; empty where there is none."""
     if upload is None or not upload.content:
         return ""
-    sent, answer = await send(app, upload, content=table(_ROWS))
+    first, _, rows = table(_ROWS).partition(b"\n")
+    content = first + b"\n" + rows.replace(b"\n", _FILLER + b"\n")
+    sent, answer = await send(app, upload, content=content)
     named = found_in(answer, upload.id) if answer.good and upload.id else ""
     return filled(upload.content, {**app.names, **sent.names, "id": named}, quoted=True) if named else ""
 
@@ -160,13 +200,13 @@ async def _half(wire: Wire, chance: random.Random) -> Departure:
     return Departure(middle=not await _heard(wire, chance.random() * _LINGER_S), sent=sent)
 
 
-def _reading(app: App, template: Template) -> Leaving:
-    """Read the head and a little of what is asked for, and leave."""
+def _reading(app: App, template: Template, stays_s: float = 0.0) -> Leaving:
+    """Read the head and a little of what is asked for, and leave some time later."""
 
     async def leaving(wire: Wire, chance: random.Random) -> Departure:
         await wire.send(_head(app, template))
         first = await wire.receive(_RECEIVE)
-        await asyncio.sleep(chance.random() * _LINGER_S)  # the moment of leaving
+        await asyncio.sleep(stays_s + chance.random() * _LINGER_S)  # the moment of leaving
         return Departure(middle=first.startswith((b"HTTP/1.1 2", b"HTTP/1.1 101")))
 
     return leaving

@@ -5,7 +5,7 @@ What is left after trouble came once may be a pool that opened. What is left aga
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -77,16 +77,29 @@ def of(counts: Counts) -> Held:
     )
 
 
-async def held(app: App, folders: Sequence[Path]) -> Held:
-    """What it holds now."""
-    return of(await asyncio.to_thread(counted, app.pid, folders))
+def _nothing() -> int:
+    return 0
 
 
-async def calm(app: App, folders: Sequence[Path], than: Held, within_s: float, *, ignoring: Sequence[str] = ()) -> Held:
+async def held(app: App, folders: Sequence[Path], beside: Callable[[], int] = _nothing) -> Held:
+    """What it holds now; `beside` counts what it has stored elsewhere."""
+    found = of(await asyncio.to_thread(counted, app.pid, folders))
+    return msgspec.structs.replace(found, stored=found.stored + beside())
+
+
+async def calm(
+    app: App,
+    folders: Sequence[Path],
+    than: Held,
+    within_s: float,
+    *,
+    ignoring: Sequence[str] = (),
+    beside: Callable[[], int] = _nothing,
+) -> Held:
     """Wait until it holds no more `than` then, or time is over: what it holds. Memory is not waited for."""
     until = time.monotonic() + within_s
     while True:
-        now = await held(app, folders)
+        now = await held(app, folders, beside)
         names = [name for name in WORDS if name not in ignoring]
         more = [name for name in names if getattr(now, name) - getattr(than, name) >= _NOT_CALM.get(name, 1)]
         if not more or time.monotonic() > until:

@@ -13,10 +13,23 @@ import msgspec
 from holdfast.decide.verdicts import Judgement, broken, kept
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
-from holdfast.prove.http import Answer
+from holdfast.prove.props.acknowledged import (
+    MEND_WORK,
+    ROWS,
+    WORD,
+    Acknowledged,
+    acknowledged,
+    again,
+    exported,
+    filled,
+    missing,
+    takes_tables,
+)
+from holdfast.prove.props.far import AWAY_S, far
+from holdfast.prove.props.readiness import readiness
 from holdfast.prove.props.steady import Asked, Fate, Load, steady
 from holdfast.prove.props.underway import UNANSWERED, Going, Underway, download, is_set, plain, socket, upload
-from holdfast.prove.running import App, AppFailed
+from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request
 from holdfast.prove.stage import Stage, send
@@ -27,11 +40,6 @@ _CLOSED_S: Final = 10.0
 """How long it may take connections before what is under way goes on all the same."""
 _BEGIN_S: Final = 5.0
 _BOUND_S: Final = 30.0
-_ROWS: Final = 12_000
-_MARKED: Final = 2_000
-_FEW: Final = 20
-_WORD: Final = "marked"
-_SHOWN_S: Final = 10.0
 _LEFT_S: Final = 2.0
 _BURST: Final = 8
 _MOST_SLOW: Final = 3
@@ -43,7 +51,12 @@ _MEND: Final = (
     "On SIGTERM serve what came, close kept connections with `Connection: close`, stop accepting, end: "
     "`holdfast run` does."
 )
-_MEND_WORK: Final = "Keep acknowledged work where a restart finds it, before the answer."
+_NOTICE_S: Final = 0.5
+"""Who balances loads asks hardly more often."""
+_MEND_NOTICE: Final = (
+    "On SIGTERM say on the readiness path that it is not ready, serve on for some seconds, and only then stop "
+    "accepting: `holdfast run` does, with HOLDFAST_DRAIN_DELAY_S."
+)
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -79,32 +92,40 @@ class Drain(Facts, frozen=True):
     """Processes of its group that were there after it had ended."""
     again: str = ""
     """Why it did not start again; empty where it did."""
-    marked: int = 0
-    """Rows that were acknowledged just before."""
-    found: int = 0
-    """Of these, those that are exported after the restart."""
     changed: str = ""
     """What of an upload is not as it was sent."""
+    ready: str = ""
+    """The path that said that it is ready, if one is configured."""
+    unready_s: float = -1.0
+    """When it first said that it is not, from SIGTERM; -1: it never did."""
+    far: int = 0
+    """Kept connections of clients that are far away."""
+    far_cut: int = 0
+    """Requests on their way on one of these, that got no answer because it was closed."""
+    kept_back: Acknowledged = Acknowledged()
+    """What another instance had taken when it was stopped, and still had after it."""
 
 
 async def gather(stage: Stage) -> Drain:
     """Load it, send SIGTERM, watch, start it again; and meanwhile end another that has just acknowledged something."""
-    acknowledging = asyncio.create_task(_acknowledged(stage))
+    closed = asyncio.Event()
+    acknowledging = asyncio.create_task(acknowledged(stage, closed))
     try:
         async with stage.app() as app:
             stage.tell("filling")
             lines = await _filled(app, stage)
-            async with steady(app, request(stage.target.read, app.names)) as load:
+            read = request(stage.target.read, app.names)
+            async with steady(app, read) as load, far(app, read) as away, readiness(app) as told:
                 await asyncio.sleep(_BEFORE_S)
                 stage.tell("SIGTERM under load")
-                at, ended_s, flights = await _terminated(app, stage, load, lines)
+                at, ended_s, flights = await _terminated(app, stage, load, lines, closed)
             left = await _left(app.pid)
             exit_code = app.exit_code
             await app.kill()
             stage.tell("starting again")
-            again = await _again(app)
-            changed = "" if again else await _changed(app, stage, flights)
-        marked, found, failed = await acknowledging
+            failed = await again(app)
+            changed = "" if failed else await _changed(app, stage, flights)
+        kept_back = await acknowledging
     finally:
         acknowledging.cancel()
         await asyncio.wait([acknowledging])
@@ -128,10 +149,13 @@ async def gather(stage: Stage) -> Drain:
         ended_s=ended_s,
         exit_code=exit_code,
         left=left,
-        again=again or failed,
-        marked=marked,
-        found=found,
+        again=failed or kept_back.again,
         changed=changed,
+        ready=app.config.ready if told.ready else "",
+        unready_s=next((when - at for when in told.unready if when >= at), -1.0),
+        far=away.kept,
+        far_cut=sum(when >= at for when in away.cut),
+        kept_back=kept_back,
     )
 
 
@@ -143,66 +167,21 @@ async def _filled(app: App, stage: Stage) -> int:
     export = stage.target.export
     if export is None:
         return 0
-    if export.fill is None or not _takes_tables(export.fill):
+    if export.fill is None or not takes_tables(export.fill):
         _, answer = await send(app, export)
         return answer.body.count(b"\n") if answer.good else 0
-    rows = _ROWS // 4 if stage.quick else _ROWS
-    await _fill(app, export.fill, _WORD, rows)
-    _, whole = await _exported(app, export, _WORD, rows)
+    rows = ROWS // 4 if stage.quick else ROWS
+    await filled(app, export.fill, WORD, rows)
+    _, whole = await exported(app, export, WORD, rows)
     return whole.body.count(b"\n") if whole.good else 0
-
-
-async def _acknowledged(stage: Stage) -> tuple[int, int, str]:
-    """SIGTERM as soon as rows are acknowledged: how many were, how many are there later, why it did not start again.
-
-    None were where it is not seen that rows that are filled in are exported at all.
-    """
-    export = stage.target.export
-    if export is None or export.fill is None or not _takes_tables(export.fill):
-        return 0, 0, ""
-    async with stage.app() as app:
-        await _fill(app, export.fill, "first", _FEW)
-        shown, _ = await _exported(app, export, "first", _FEW)
-        _, answer = await _fill(app, export.fill, _WORD, _MARKED)
-        app.signal(signal.SIGTERM)
-        if shown < _FEW or not answer.good or not await app.ended(_BOUND_S):
-            return 0, 0, ""
-        await app.kill()
-        failed = await _again(app)
-        found = 0 if failed else (await _exported(app, export, _WORD, _MARKED))[0]
-        return _MARKED, found, failed
-
-
-def _takes_tables(fill: Template) -> bool:
-    return bool(fill.file) or fill.body == "csv"
-
-
-async def _fill(app: App, fill: Template, word: str, rows: int) -> tuple[object, Answer]:
-    note = "so long that a download of many rows does not fit into what the system keeps for it " * 3
-    lines = [
-        "row,name,city,amount,note",
-        *(f"{at},{word} {at},Town {at % 97},{at},{note}" for at in range(1, rows + 1)),
-    ]
-    kind = {} if fill.file else {"Content-Type": "text/csv"}
-    template = fill._replace(headers={**kind, **fill.headers})
-    return await send(app, template, {"rows": str(rows)}, content=("\n".join(lines) + "\n").encode())
-
-
-async def _exported(app: App, export: Template, word: str, rows: int) -> tuple[int, Answer]:
-    """How many rows with a word are exported, as soon as they are as many, or after some patience."""
-    until = time.monotonic() + _SHOWN_S
-    while True:
-        _, answer = await send(app, export, timeout_s=_SHOWN_S)
-        found = answer.body.count(f"{word} ".encode()) if answer.good else 0
-        if found >= rows or time.monotonic() > until:
-            return min(found, rows), answer
-        await asyncio.sleep(0.15)
 
 
 # -- while --
 
 
-async def _terminated(app: App, stage: Stage, load: Load, lines: int) -> tuple[float, float, list[Underway]]:
+async def _terminated(
+    app: App, stage: Stage, load: Load, lines: int, closed: asyncio.Event
+) -> tuple[float, float, list[Underway]]:
     """Begin what takes long, send SIGTERM, wait for the end: when it was sent, how long the end took, what became."""
     goes_on = asyncio.Event()
     tasks = [await _begun(going, goes_on) for going in _goings(app, stage, lines)]
@@ -210,18 +189,20 @@ async def _terminated(app: App, stage: Stage, load: Load, lines: int) -> tuple[f
     tasks += [await _begun(burst, goes_on) for _ in range(_BURST)]
     at = time.monotonic()
     app.signal(signal.SIGTERM)
-    letting = asyncio.create_task(_let_go(load, goes_on))
+    letting = asyncio.create_task(_let_go(load, goes_on, closed))
     ended = await app.ended(_BOUND_S)
     ended_s = time.monotonic() - at if ended else -1.0
     await load.end()
     letting.cancel()
+    closed.set()
     goes_on.set()
     return at, ended_s, [one for one in await asyncio.gather(*tasks) if one.kind]
 
 
-async def _let_go(load: Load, goes_on: asyncio.Event) -> None:
+async def _let_go(load: Load, goes_on: asyncio.Event, closed: asyncio.Event) -> None:
     """What is under way goes on once connections are refused, and some time after that, or after some time."""
     await is_set(load.refused, _CLOSED_S)
+    closed.set()
     await asyncio.sleep(_GOES_ON_S)
     goes_on.set()
 
@@ -273,14 +254,6 @@ def _members(group: int) -> int:
                 continue
             found += int(its_group) == group and state not in "ZX"
     return found
-
-
-async def _again(app: App) -> str:
-    try:
-        await app.start()
-    except AppFailed as error:
-        return str(error).partition("\n")[0]
-    return ""
 
 
 async def _changed(app: App, stage: Stage, flights: Sequence[Underway]) -> str:
@@ -349,11 +322,11 @@ def judge(facts: Drain) -> Judgement:
     if facts.again:
         return broken(f"It did not start again with the same data: {facts.again}", number, mend=_MEND)
     if facts.changed:
-        return broken(f"{facts.changed}.", number, mend=_MEND_WORK, certain=True)
-    if facts.found < facts.marked:
-        lost = facts.marked - facts.found
-        why = f"Of {facts.marked} rows acknowledged just before SIGTERM {lost} are not exported after the restart."
-        return broken(why, f"{lost} rows lost", mend=_MEND_WORK, certain=True)
+        return broken(f"{facts.changed}.", number, mend=MEND_WORK, certain=True)
+    return missing(facts.kept_back, number) or _unannounced(facts) or _kept(facts, number)
+
+
+def _kept(facts: Drain, number: str) -> Judgement:
     closed = f"refused connections after {facts.closed_s:.1f} s and " if facts.closed_s >= 0 else ""
     return kept(
         f"After SIGTERM {facts.answered} requests were answered, {facts.refused} were refused and none was lost, with "
@@ -361,6 +334,25 @@ def judge(facts: Drain) -> Judgement:
         f"{facts.ended_s:.1f} s with exit code {facts.exit_code}.",
         number,
     )
+
+
+def _unannounced(facts: Drain) -> Judgement | None:
+    """Whether those who send to it could not know in time that it leaves; None where they could, or nobody asked."""
+    if facts.far_cut > 1:
+        why = (
+            f"{facts.far_cut} requests of clients that are {AWAY_S:g} s away got no answer: their kept connections "
+            "were closed as they were on their way, and no answer before had said `Connection: close`."
+        )
+        return broken(why, f"{facts.far_cut} on their way cut", mend=_MEND)
+    if not facts.ready or facts.closed_s < 0 or 0 <= facts.unready_s <= facts.closed_s - _NOTICE_S:
+        return None
+    before_s = max(0.0, facts.closed_s - facts.unready_s)
+    said = f"had said so {before_s:.1f} s before" if facts.unready_s >= 0 else "had not said so"
+    why = (
+        f"It refused connections {facts.closed_s:.1f} s after SIGTERM, and {facts.ready}, asked ten times a second, "
+        f"{said}: whoever balances the load still sends to it then."
+    )
+    return broken(why, f"refused after {facts.closed_s:.1f} s", mend=_MEND_NOTICE)
 
 
 def charts(facts: Drain) -> Sequence[Chart]:
@@ -380,7 +372,7 @@ SCENARIO: Final = Scenario(
     name="drain",
     promise="graceful",
     title="SIGTERM under load, with uploads and downloads under way; then it is started again",
-    seconds=12,
+    seconds=13,
     facts=Drain,
     gather=gather,
     judge=judge,

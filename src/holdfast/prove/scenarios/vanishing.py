@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.props.departures import Way, departed, ways
+from holdfast.prove.props.departures import Way, departed, in_haste, ways
+from holdfast.prove.props.elsewhere import elsewhere
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.holding import Held, calm, grown, held, in_words
 from holdfast.prove.props.round_trip import Trip, recovered, round_trip
@@ -27,6 +28,8 @@ _WARM_S: Final = 2.0
 _ROUNDS: Final = 3
 """At most, after the first, which opens what pools open; another follows only where the one before left something."""
 _BACK_S: Final = 10.0
+_HASTE_S: Final = 2.0
+_HASTE_QUICK_S: Final = 0.5
 _MEND: Final = (
     "Close in `finally` or `async with` what a request opened, also when it is cancelled: `holdfast.Resources` does, "
     "and `holdfast.uploads` and `holdfast.exports` do for theirs."
@@ -50,11 +53,21 @@ class Vanishing(Facts, frozen=True, kw_only=True):
     """The first one opens what pools open."""
     resumed: tuple[Round, ...] = ()
     """The same for uploads that can be gone on with: what came of them is kept on purpose."""
+    hasty: int = 0
+    """How many left then, all after some milliseconds: more than any usual number of places."""
     before: Trip
     after: Trip
     waited_s: float = _SETTLE_S
     """How long after a round, at most, what was opened had time to be closed."""
     alive: bool = True
+
+
+class _Place(NamedTuple):
+    """Where it is looked for what is left."""
+
+    folders: Sequence[Path]
+    beside: Callable[[], int]
+    """How many files are left elsewhere."""
 
 
 async def gather(stage: Stage) -> Vanishing:
@@ -66,10 +79,14 @@ async def gather(stage: Stage) -> Vanishing:
         await filled(app, stage.target, _ROWS)
         found = await ways(app, stage.target)
         before = await round_trip(app, stage.target)
-        rounds = await _rounds(stage, app, folders, [way for way in found if not way.resumable])
-        resumed = await _rounds(stage, app, folders, [way for way in found if way.resumable], ("stored",))
+        async with elsewhere(app, folders) as beside:
+            place = _Place(folders, beside.left)
+            rounds = await _rounds(stage, app, place, [way for way in found if not way.resumable])
+            resumed = await _rounds(stage, app, place, [way for way in found if way.resumable], ("stored",))
+        stage.tell("a great many in haste")
+        hasty = await in_haste(app, stage.target.read, stage.chance, _HASTE_QUICK_S if stage.quick else _HASTE_S)
         after = await recovered(app, stage.target, before, _BACK_S)
-        middle = Counter[str]()
+        middle = Counter({"a request in haste": hasty})
         for one in (*rounds, *resumed):
             middle.update(one.middle)
         return Vanishing(
@@ -77,6 +94,7 @@ async def gather(stage: Stage) -> Vanishing:
             fault=", ".join(f"{count} x {name}" for name, count in middle.items() if count),
             rounds=tuple(rounds),
             resumed=tuple(resumed),
+            hasty=hasty,
             before=before,
             after=after,
             alive=app.alive,
@@ -84,16 +102,16 @@ async def gather(stage: Stage) -> Vanishing:
 
 
 async def _rounds(
-    stage: Stage, app: App, folders: Sequence[Path], found: Sequence[Way], ignoring: tuple[str, ...] = ()
+    stage: Stage, app: App, place: _Place, found: Sequence[Way], ignoring: tuple[str, ...] = ()
 ) -> list[Round]:
     """Rounds until one leaves nothing more than the one before. The first opens what pools open."""
     rounds: list[Round] = []
-    than = await held(app, folders)
+    than = await held(app, *place)
     while found and app.alive:
         stage.tell(f"{', '.join(way.name for way in found)}: round {len(rounds) + 1}")
         middle, received = await _leave(stage, app, found)
         within_s = _SETTLE_S if rounds else _WARM_S
-        now = await calm(app, folders, than, within_s, ignoring=ignoring)
+        now = await calm(app, place.folders, than, within_s, ignoring=ignoring, beside=place.beside)
         rounds.append(Round(now, middle, received))
         than = now
         if len(rounds) > _ROUNDS or (len(rounds) > 1 and not grown([one.held for one in rounds], ignoring=ignoring)):
@@ -115,9 +133,12 @@ async def _leave(stage: Stage, app: App, found: Sequence[Way]) -> tuple[dict[str
         received += came.sent
 
     coming = [
-        (way, stage.chance.randrange(1 << 32)) for way in found for _ in range(_EACH_QUICK if stage.quick else _EACH)
+        (way, stage.chance.randrange(1 << 32))
+        for way in found
+        for _ in range(min(way.most, _EACH_QUICK if stage.quick else _EACH))
     ]
     stage.chance.shuffle(coming)
+    coming.sort(key=lambda one: one[0].most)  # who takes his time comes first
     await asyncio.gather(*(one(way, seed) for way, seed in coming))
     return middle, received
 
@@ -142,7 +163,7 @@ def judge(facts: Vanishing) -> Judgement:
             )
     if missed := facts.after.missed(facts.before):
         return broken(f"After clients had vanished it did not serve as before: {missed}.", "not as before", mend=_MEND)
-    vanished = sum(sum(one.middle.values()) for one in (*facts.rounds, *facts.resumed))
+    vanished = sum(sum(one.middle.values()) for one in (*facts.rounds, *facts.resumed)) + facts.hasty
     return kept(
         f"{vanished} clients vanished in the middle in {len(facts.rounds[-1].middle) + bool(facts.resumed)} ways, "
         "and left nothing open, running or stored.",
@@ -155,7 +176,7 @@ SCENARIO: Final = Scenario(
     promise="released",
     part="when clients vanish",
     title="many clients leave in the middle of heads, bodies, answers and streams; what they leave behind is counted",
-    seconds=8,
+    seconds=12,
     facts=Vanishing,
     gather=gather,
     judge=judge,
