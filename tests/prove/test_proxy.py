@@ -576,7 +576,7 @@ async def test_two_thousand_connections_at_once_and_no_file_left_behind():
         await asyncio.gather(*(client.send(bytes(100)) for client in clients[1_000:]))
     for client in clients[1_000:]:
         client.closes()
-    assert open_files() == before
+    assert open_files() <= before  # fewer where what others left was collected meanwhile
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -600,7 +600,7 @@ async def test_a_proxy_that_is_closed_in_the_middle_leaves_nothing_open(fault):
         client.closes()
         if other is not None:
             other.closes()
-    assert open_files() == before
+    assert open_files() <= before  # fewer where what others left was collected meanwhile
 
 
 async def test_a_proxy_that_is_closed_while_it_looks_for_its_upstream_leaves_nothing_open():
@@ -609,7 +609,7 @@ async def test_a_proxy_that_is_closed_while_it_looks_for_its_upstream_leaves_not
         client = await connect(proxy.address)
         await until(lambda: proxy.seen.opened == 1)
     client.closes()
-    assert open_files() == before
+    assert open_files() <= before  # fewer where what others left was collected meanwhile
 
 
 async def test_without_files_connections_wait_and_are_taken_later():
