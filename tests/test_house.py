@@ -46,9 +46,9 @@ OPTIONAL = {
     "httpx2": {"contrib.httpx2"},
     "pyinstrument": {"profile.session"},
     "h11": {"prove"},
-    "schemathesis": {"prove.props.generating"},
-    "requests": {"prove.props.generating"},  # what schemathesis asks with
-    "hypothesis": {"prove.props.generating"},  # what it generates with
+    "schemathesis": {"prove.acts.malformed.generating"},
+    "requests": {"prove.acts.malformed.generating"},  # what schemathesis asks with
+    "hypothesis": {"prove.acts.malformed.generating"},  # what it generates with
     "pytest": {"testing"},
 }
 EVERYWHERE = {"msgspec"}
@@ -132,6 +132,14 @@ def test_a_part_imports_no_part_and_no_verb(module):
 def test_a_proof_imports_no_part(module):
     """A verdict rests on what was seen from outside."""
     assert {top(name) for name in inside(MODULES[module])}.isdisjoint({"parts", "stores", "serve", *ASSEMBLY})
+
+
+@pytest.mark.parametrize("module", sorted(name for name in MODULES if top(name) == "prove"))
+def test_what_one_scenario_alone_does_is_its_own(module):
+    """What two of them want is in `prove.props`."""
+    acts = {name.split(".")[2] for name in inside(MODULES[module]) if name.startswith("prove.acts.")}
+    kind, _, own = module.removeprefix("prove.").partition(".")
+    assert acts <= ({own.split(".")[0]} if kind in {"acts", "scenarios"} else set())
 
 
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if top(name) == "stores"))

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from holdfast.prove.props.elsewhere import Elsewhere
+from holdfast.prove.acts.vanishing.elsewhere import Elsewhere
 
 
 def test_what_is_open_for_writing_counts_until_it_is_removed():

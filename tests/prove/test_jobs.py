@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from holdfast.prove.acts.drain import jobs
+from holdfast.prove.acts.drain.jobs import Job, Peace, asked, in_peace, kinds, lost
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
-from holdfast.prove.props import jobs
-from holdfast.prove.props.jobs import Job, Peace, asked, in_peace, kinds, lost
 
 pytestmark = pytest.mark.anyio
 

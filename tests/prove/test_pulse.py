@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from holdfast.prove.acts.slow_handler.heavy import Heavy, heads
+from holdfast.prove.acts.slow_handler.pulse import Probe, Pulse, beating, cheap, nonsense
 from holdfast.prove.config import parse
 from holdfast.prove.http import Client
 from holdfast.prove.props.canary import Machine
-from holdfast.prove.props.heavy import Heavy, heads
-from holdfast.prove.props.pulse import Probe, Pulse, beating, cheap, nonsense
 from holdfast.prove.running import HOST, App
 from holdfast.prove.stage import Target
 

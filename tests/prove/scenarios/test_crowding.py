@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from proving import HOLDFAST, UVICORN, proving
 
-from holdfast.prove.props.copies import Copies, without_limit
-from holdfast.prove.props.crowding import Crowding, crowded_out, crowding
+from holdfast.prove.acts.slow_clients.copies import Copies, without_limit
+from holdfast.prove.acts.slow_clients.crowding import Crowding, crowded_out, crowding
 from holdfast.prove.props.ordinary import Fared
 
 SHOP = """

@@ -7,8 +7,8 @@ import pytest
 from scenarios.proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.dependency.silence import Silence, silences
 from holdfast.prove.props.meanwhile import Pace
-from holdfast.prove.props.silence import Silence, silences
 from holdfast.prove.scenarios.dependency import SCENARIO, Dependency, Needing, OneNeighbour, Wrong, charts, judge
 
 SHOP = """

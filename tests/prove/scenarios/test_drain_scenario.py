@@ -5,8 +5,8 @@ import pytest
 from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.drain.acknowledged import Acknowledged
 from holdfast.prove.http import Answer
-from holdfast.prove.props.acknowledged import Acknowledged
 from holdfast.prove.props.steady import Fate, fate_of
 from holdfast.prove.props.underway import opcodes, parsed
 from holdfast.prove.scenarios.drain import SCENARIO, Drain, Moment, charts, gather, judge

@@ -3,11 +3,11 @@
 import pytest
 from scenarios.proving import proving
 
+from holdfast.prove.acts.growing_upload.large_forms import forms
+from holdfast.prove.acts.growing_upload.long_lists import endless, lists
+from holdfast.prove.acts.growing_upload.unread_log import Unread, unread
 from holdfast.prove.counters import sampling
 from holdfast.prove.props.growth import Peak, growths
-from holdfast.prove.props.large_forms import forms
-from holdfast.prove.props.long_lists import endless, lists
-from holdfast.prove.props.unread_log import Unread, unread
 
 pytestmark = pytest.mark.anyio
 

@@ -5,10 +5,10 @@ from keeping import RESUMABLE, SOURCE, UPLOAD
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.growing_upload.large_forms import PHASE as FORMS
+from holdfast.prove.acts.growing_upload.long_lists import Listed
+from holdfast.prove.acts.growing_upload.unread_log import PHASE as UNREAD
 from holdfast.prove.props.growth import Peak
-from holdfast.prove.props.large_forms import PHASE as FORMS
-from holdfast.prove.props.long_lists import Listed
-from holdfast.prove.props.unread_log import PHASE as UNREAD
 from holdfast.prove.scenarios.growing_upload import SCENARIO, GrowingUpload, Sent, charts, gather
 
 pytestmark = pytest.mark.anyio

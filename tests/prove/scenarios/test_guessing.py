@@ -7,7 +7,7 @@ import pytest
 from proving import proving
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.props.guessing import MOST, Guessing, guessing, unguarded
+from holdfast.prove.acts.loud_client.guessing import MOST, Guessing, guessing, unguarded
 
 SHOP = """
 import collections, json, os

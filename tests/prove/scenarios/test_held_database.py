@@ -7,9 +7,9 @@ import pytest
 from scenarios.proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.deadlines.overdue import HOLDFAST, Overdue, Said
+from holdfast.prove.acts.deadlines.punctuality import judged, told
 from holdfast.prove.props.locking import databases, held
-from holdfast.prove.props.overdue import HOLDFAST, Overdue, Said
-from holdfast.prove.props.punctuality import judged, told
 from holdfast.prove.scenarios.deadlines import SCENARIO, Deadlines, judge
 
 PASSED = f"{HOLDFAST}deadline-passed"

@@ -5,10 +5,10 @@ import pytest
 from proving import HOLDFAST, proving
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.journeys import provoking
+from holdfast.prove.acts.journeys.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.acts.journeys.setting_off import SetOff, set_off
 from holdfast.prove.http import Answer
-from holdfast.prove.props import provoking
-from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
-from holdfast.prove.props.setting_off import SetOff, set_off
 from holdfast.prove.scenarios.journeys import Journeys, gather, judge
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from keeping import EXPORT, RESUMABLE, SOURCE, UPLOAD
 from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.props.listing import listed
+from holdfast.prove.acts.killed_upload.listing import listed
 from holdfast.prove.scenarios.killed_upload import SCENARIO, KilledUpload, gather
 
 pytestmark = pytest.mark.anyio

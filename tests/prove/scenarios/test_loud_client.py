@@ -7,7 +7,7 @@ import pytest
 from proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.props.guessing import Guessing
+from holdfast.prove.acts.loud_client.guessing import Guessing
 from holdfast.prove.props.ordinary import Fared
 from holdfast.prove.scenarios.loud_client import SCENARIO, Greed, LoudClient, gather, judge
 

@@ -6,7 +6,7 @@ from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.errors import ExtraMissing
-from holdfast.prove.props import generating
+from holdfast.prove.acts.malformed import generating
 from holdfast.prove.scenarios.malformed import SCENARIO, Malformed, Wrong, gather, judge
 
 pytestmark = pytest.mark.anyio

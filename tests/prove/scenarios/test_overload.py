@@ -7,12 +7,12 @@ import pytest
 from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.overload.crowd import Crowd
+from holdfast.prove.acts.overload.importance import Share, classes
+from holdfast.prove.acts.overload.levels import Level
+from holdfast.prove.acts.overload.refusals import Refusals
 from holdfast.prove.load import Template
 from holdfast.prove.props.canary import fair
-from holdfast.prove.props.crowd import Crowd
-from holdfast.prove.props.importance import Share, classes
-from holdfast.prove.props.levels import Level
-from holdfast.prove.props.refusals import Refusals
 from holdfast.prove.scenarios.overload import SCENARIO, Overload, _hopeless, charts, judge, possible
 
 SHOP = """

@@ -10,9 +10,9 @@ import pytest
 from proving import HOLDFAST, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.planted_secrets.leaking import Leak, Planted, found_in_text, in_bytes, leaks_of_log, masked
+from holdfast.prove.acts.planted_secrets.planting import Ground, Sower
 from holdfast.prove.props.html_forms import sign_in_form
-from holdfast.prove.props.leaking import Leak, Planted, found_in_text, in_bytes, leaks_of_log, masked
-from holdfast.prove.props.planting import Ground, Sower
 from holdfast.prove.scenarios.planted_secrets import SCENARIO, Secrets, gather, judge
 
 pytestmark = pytest.mark.anyio

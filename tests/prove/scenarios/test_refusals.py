@@ -5,8 +5,8 @@ import pytest
 from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
+from holdfast.prove.acts.refusals.mistakes import Known, is_problem, lacks, mistakes
 from holdfast.prove.http import Answer
-from holdfast.prove.props.mistakes import Known, is_problem, lacks, mistakes
 from holdfast.prove.props.telling import gives_away
 from holdfast.prove.scenarios.refusals import SCENARIO, Met, Refusals, gather, judge
 

@@ -7,8 +7,8 @@ import pytest
 from scenarios.proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
-from holdfast.prove.props.slow_disk import SlowDisk
-from holdfast.prove.props.standing import Standing, Tried
+from holdfast.prove.acts.slow_handler.slow_disk import SlowDisk
+from holdfast.prove.acts.slow_handler.standing import Standing, Tried
 from holdfast.prove.scenarios.slow_handler import SCENARIO, SlowHandler, judge
 
 

@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_asked, not_proven
+from holdfast.prove.acts.deadlines.overdue import Overdue, overdue
+from holdfast.prove.acts.deadlines.punctuality import judged, told
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.leaving import Left, calls, left
-from holdfast.prove.props.overdue import Overdue, overdue
-from holdfast.prove.props.punctuality import judged, told
 from holdfast.prove.proxy import AcceptHang, HalfOpen, Latency
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario

@@ -11,9 +11,7 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept
-from holdfast.prove.charts import Chart, Mark, Series
-from holdfast.prove.config import Template
-from holdfast.prove.props.acknowledged import (
+from holdfast.prove.acts.drain.acknowledged import (
     MEND_WORK,
     ROWS,
     WORD,
@@ -25,8 +23,10 @@ from holdfast.prove.props.acknowledged import (
     missing,
     takes_tables,
 )
-from holdfast.prove.props.far import AWAY_S, far
-from holdfast.prove.props.readiness import readiness
+from holdfast.prove.acts.drain.far import AWAY_S, far
+from holdfast.prove.acts.drain.readiness import readiness
+from holdfast.prove.charts import Chart, Mark, Series
+from holdfast.prove.config import Template
 from holdfast.prove.props.steady import Asked, Fate, Load, steady
 from holdfast.prove.props.underway import UNANSWERED, Going, Underway, download, is_set, plain, socket, upload
 from holdfast.prove.running import App

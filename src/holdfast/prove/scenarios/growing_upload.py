@@ -13,18 +13,18 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.growing_upload.large_forms import PHASE as FORMS
+from holdfast.prove.acts.growing_upload.large_forms import forms
+from holdfast.prove.acts.growing_upload.long_lists import Listed, endless, lists
+from holdfast.prove.acts.growing_upload.unread_log import PHASE as UNREAD
+from holdfast.prove.acts.growing_upload.unread_log import Unread, unread
 from holdfast.prove.charts import Chart
 from holdfast.prove.config import Template
 from holdfast.prove.counters import Samples, sampling
 from holdfast.prove.http import Answer
 from holdfast.prove.props.fetching import Fetched, fetched
 from holdfast.prove.props.growth import MB, Growth, Peak, growths, missed, over_size, peak, unseen
-from holdfast.prove.props.large_forms import PHASE as FORMS
-from holdfast.prove.props.large_forms import forms
-from holdfast.prove.props.long_lists import Listed, endless, lists
 from holdfast.prove.props.resumable import address, creation, piece
-from holdfast.prove.props.unread_log import PHASE as UNREAD
-from holdfast.prove.props.unread_log import Unread, unread
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import chance_pieces, filled, found_in, fresh_names, streamed

@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Final
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.journeys.journey import Asked, Journey, id_of, looked_up
+from holdfast.prove.acts.journeys.provoking import at_the_door, failures
+from holdfast.prove.acts.journeys.setting_off import SetOff, set_off
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer, head
-from holdfast.prove.props.journey import Asked, Journey, id_of, looked_up
 from holdfast.prove.props.outputs import log_lines
-from holdfast.prove.props.provoking import at_the_door, failures
-from holdfast.prove.props.setting_off import SetOff, set_off
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request

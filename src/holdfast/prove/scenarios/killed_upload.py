@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.killed_upload.listing import listed
+from holdfast.prove.acts.killed_upload.senders import Senders, Sending
+from holdfast.prove.acts.killed_upload.tables import PATIENCE_S, Tables
 from holdfast.prove.config import Template
 from holdfast.prove.props.fetching import Fetched
 from holdfast.prove.props.killing import Killing
-from holdfast.prove.props.listing import listed
 from holdfast.prove.props.removing import GONE
 from holdfast.prove.props.rows import tables
-from holdfast.prove.props.senders import Senders, Sending
-from holdfast.prove.props.tables import PATIENCE_S, Tables
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, send

@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.loud_client.guessing import Guessing, guessing, unguarded
 from holdfast.prove.counters import sampling
 from holdfast.prove.http import Wire
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.greedy import Greedy, Wish, greedy
-from holdfast.prove.props.guessing import Guessing, guessing, unguarded
 from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
 from holdfast.prove.props.resumable import creation, largest_in, options
 from holdfast.prove.running import App

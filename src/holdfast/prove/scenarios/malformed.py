@@ -8,8 +8,8 @@ import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.errors import ExtraMissing
+from holdfast.prove.acts.malformed.generating import Case, generated
 from holdfast.prove.http import Answer
-from holdfast.prove.props.generating import Case, generated
 from holdfast.prove.props.telling import failed, gives_away, tells_nothing
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario

@@ -9,16 +9,16 @@ import msgspec
 
 from holdfast.decide.goodput import Capacity, bound
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.overload.crowd import Crowd, crowd, left_alone
+from holdfast.prove.acts.overload.importance import Share, believed, claimed, classes, shares, trusts, unimportant
+from holdfast.prove.acts.overload.levels import BEYOND, REST_S, Level, back, lateness, levels_of, rates, spans
+from holdfast.prove.acts.overload.refusals import Refusals, amiss, marks_others, watching
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
 from holdfast.prove.counters import tree
 from holdfast.prove.load import Job, measured_capacity, offered
 from holdfast.prove.props.canary import fair, watched_machine
-from holdfast.prove.props.crowd import Crowd, crowd, left_alone
-from holdfast.prove.props.importance import Share, believed, claimed, classes, shares, trusts, unimportant
-from holdfast.prove.props.levels import BEYOND, REST_S, Level, back, lateness, levels_of, rates, spans
 from holdfast.prove.props.meanwhile import asking
-from holdfast.prove.props.refusals import Refusals, amiss, marks_others, watching
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.stage import Stage, Target, send

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.planted_secrets.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
+from holdfast.prove.acts.planted_secrets.planting import Ground, Sower, Sowing
 from holdfast.prove.http import Answer
-from holdfast.prove.props.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
 from holdfast.prove.props.outputs import log_lines, other_files
-from holdfast.prove.props.planting import Ground, Sower, Sowing
 from holdfast.prove.props.sign_in_pages import SIGN_INS, sign_in_pages
 from holdfast.prove.proxy import Proxy, Reset
 from holdfast.prove.running import App

@@ -12,11 +12,11 @@ import msgspec
 
 from holdfast.decide.durability import Asked, Danger, Durability
 from holdfast.decide.verdicts import Judgement, broken, kept, not_asked, not_proven
+from holdfast.prove.acts.power_loss.tracing import Traced, strace, traced
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.props.removing import DONE, gone, removal, removals
 from holdfast.prove.props.resumable import address, creation, offset_in, piece
-from holdfast.prove.props.tracing import Traced, strace, traced
 from holdfast.prove.running import AppFailed
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import Request, filled, found_in, fresh_names, request

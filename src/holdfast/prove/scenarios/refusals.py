@@ -13,10 +13,10 @@ import msgspec
 
 from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.refusals.mistakes import Known, Mistake, is_problem, lacks, mistakes
 from holdfast.prove.config import Template
 from holdfast.prove.counters import counted
 from holdfast.prove.http import Answer
-from holdfast.prove.props.mistakes import Known, Mistake, is_problem, lacks, mistakes
 from holdfast.prove.props.shortage import serving, shortage
 from holdfast.prove.props.sign_in_pages import sign_in_pages
 from holdfast.prove.props.telling import failed, gives_away, tells_nothing

@@ -12,13 +12,13 @@ import msgspec
 
 from holdfast.decide.latencies import Result
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.slow_clients.copies import Copies, statuses, stored, without_limit
+from holdfast.prove.acts.slow_clients.crowding import Crowding, crowded_out, crowding
 from holdfast.prove.charts import Chart, Mark, Series
 from holdfast.prove.config import Template
 from holdfast.prove.counters import counted
 from holdfast.prove.http import Wire
 from holdfast.prove.props.canary import fair, watched_machine
-from holdfast.prove.props.copies import Copies, statuses, stored, without_limit
-from holdfast.prove.props.crowding import Crowding, crowded_out, crowding
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.ordinary import Fared, excuse, fared, harmed, load
 from holdfast.prove.props.resumable import address, creation, piece

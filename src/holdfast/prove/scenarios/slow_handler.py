@@ -10,13 +10,13 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.slow_handler.standing import Standing, Tried, standstills
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.props import work
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.meanwhile import Pace, Paced, paced, quickest
-from holdfast.prove.props.standing import Standing, Tried, standstills
 from holdfast.prove.props.work import Work, calm, kept_at
 from holdfast.prove.proxy import Latency
 from holdfast.prove.running import App

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.props.departures import Way, departed, in_haste, ways
-from holdfast.prove.props.elsewhere import elsewhere
+from holdfast.prove.acts.vanishing.departures import Way, departed, in_haste, ways
+from holdfast.prove.acts.vanishing.elsewhere import elsewhere
 from holdfast.prove.props.filling import filled
 from holdfast.prove.props.holding import Held, calm, grown, held, in_words
 from holdfast.prove.props.round_trip import Trip, recovered, round_trip

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from holdfast.prove.props.leaking import Planted
+from holdfast.prove.acts.planted_secrets.leaking import Planted
 
 _LETTERS: Final = string.ascii_letters + string.digits
 _JSON: Final = {"Content-Type": "application/json"}

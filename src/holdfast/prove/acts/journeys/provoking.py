@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from holdfast.prove.acts.journeys.journey import Asked
 from holdfast.prove.config import Template
 from holdfast.prove.counters import counted
 from holdfast.prove.http import Answer, Wire
 from holdfast.prove.props.hostility import Aim, Hostile, hostilities
-from holdfast.prove.props.journey import Asked
 from holdfast.prove.props.shortage import serving, shortage
 from holdfast.prove.running import App
 from holdfast.prove.sending import Request, request, table

@@ -11,9 +11,9 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken
+from holdfast.prove.acts.drain.jobs import Job, Peace, in_peace, kinds, lost, until_refused
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
-from holdfast.prove.props.jobs import Job, Peace, in_peace, kinds, lost, until_refused
 from holdfast.prove.props.underway import parsed
 from holdfast.prove.running import App, AppFailed
 from holdfast.prove.sending import request

@@ -1,7 +1,7 @@
 """Requests that schemathesis makes of an OpenAPI document: such as fit it, and such as do not.
 
-`python -m holdfast.prove.props.generating SEED` reads the document on its standard input and writes a line for each
-request, until it is ended: making them takes a core and some memory, which is not to be ours.
+`python -m holdfast.prove.acts.malformed.generating SEED` reads the document on its standard input and writes a line for
+each request, until it is ended: making them takes a core and some memory, which is not to be ours.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def generated(document: object, seed: int, folder: Path) -> AsyncGenerator
     if importlib.util.find_spec("schemathesis") is None:
         raise ExtraMissing("schemathesis is not installed: pip install schemathesis")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "holdfast.prove.props.generating", str(seed)),
+        *(sys.executable, "-m", "holdfast.prove.acts.malformed.generating", str(seed)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

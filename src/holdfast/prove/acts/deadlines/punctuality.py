@@ -3,7 +3,7 @@
 from typing import Final
 
 from holdfast.decide.verdicts import Judgement, broken
-from holdfast.prove.props.overdue import GIVEN_S, HOLDFAST, HURRIED, Overdue, Said
+from holdfast.prove.acts.deadlines.overdue import GIVEN_S, HOLDFAST, HURRIED, Overdue, Said
 
 _LONG_S: Final = 2.0
 """What is shorter tells nobody's patience from another's."""

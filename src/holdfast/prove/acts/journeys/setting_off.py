@@ -9,8 +9,8 @@ from typing import Final
 
 import msgspec
 
+from holdfast.prove.acts.journeys.journey import Asked, id_of
 from holdfast.prove.config import Template
-from holdfast.prove.props.journey import Asked, id_of
 from holdfast.prove.props.outputs import log_lines
 from holdfast.prove.running import App
 from holdfast.prove.sending import found_in, table

@@ -13,13 +13,13 @@ from typing import Final
 
 import msgspec
 
+from holdfast.prove.acts.slow_handler.heavy import TIMES, Heavy, heads, kinds
+from holdfast.prove.acts.slow_handler.pulse import Pulse, beating, cheap, nonsense
+from holdfast.prove.acts.slow_handler.slow_disk import HELD_UP_MS, slow_disk
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.props.canary import Machine
-from holdfast.prove.props.heavy import TIMES, Heavy, heads, kinds
 from holdfast.prove.props.locking import Hold, databases, held
-from holdfast.prove.props.pulse import Pulse, beating, cheap, nonsense
-from holdfast.prove.props.slow_disk import HELD_UP_MS, slow_disk
 from holdfast.prove.running import App
 from holdfast.prove.sending import table
 from holdfast.prove.stage import Stage, Target, send

@@ -1,0 +1,1 @@
+"""What the scenario `deadlines` does, part by part."""

@@ -1,0 +1,1 @@
+"""What the scenario `dependency` does, part by part."""

@@ -1,0 +1,1 @@
+"""What the scenario `drain` does, part by part."""

@@ -1,0 +1,1 @@
+"""What the scenario `growing-upload` does, part by part."""

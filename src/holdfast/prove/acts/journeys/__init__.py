@@ -1,0 +1,1 @@
+"""What the scenario `journeys` does, part by part."""

@@ -1,0 +1,1 @@
+"""What the scenario `killed-upload` does, part by part."""

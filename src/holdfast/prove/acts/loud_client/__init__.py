@@ -1,0 +1,1 @@
+"""What the scenario `loud-client` does, part by part."""

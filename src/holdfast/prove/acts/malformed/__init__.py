@@ -1,0 +1,1 @@
+"""What the scenario `malformed` does, part by part."""

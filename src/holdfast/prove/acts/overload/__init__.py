@@ -1,0 +1,1 @@
+"""What the scenario `overload` does, part by part."""

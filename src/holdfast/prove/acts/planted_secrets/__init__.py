@@ -1,0 +1,1 @@
+"""What the scenario `planted-secrets` does, part by part."""

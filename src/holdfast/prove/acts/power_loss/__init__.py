@@ -1,0 +1,1 @@
+"""What the scenario `power-loss` does, part by part."""

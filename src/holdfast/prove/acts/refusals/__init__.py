@@ -1,0 +1,1 @@
+"""What the scenario `refusals` does, part by part."""

@@ -1,0 +1,1 @@
+"""What the scenario `slow-clients` does, part by part."""

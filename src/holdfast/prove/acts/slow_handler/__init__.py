@@ -1,0 +1,1 @@
+"""What the scenario `slow-handler` does, part by part."""

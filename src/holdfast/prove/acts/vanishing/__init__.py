@@ -1,0 +1,1 @@
+"""What the scenario `vanishing` does, part by part."""
