@@ -16,7 +16,8 @@ _BOTTOM: Final = 46
 _MARKS: Final = 5
 _MOST_POINTS: Final = 400
 _MOST_WHOLE: Final = 30
-_LETTERS: Final = 96
+_LETTER: Final = 6.7
+_LETTERS: Final = 84
 """So many fit side by side below a chart."""
 
 
@@ -124,8 +125,10 @@ class _Plot(NamedTuple):
         found: list[str] = []
         for place, name in enumerate(names):
             short = name if len(name) <= most else f"{name[: most - 1]}…"
-            y = _HEIGHT - _BOTTOM + 15 + place % 2 * 13
-            text = f'<text class="kind" x="{self.x(place):.1f}" y="{y}" text-anchor="middle">'
+            y = _HEIGHT - _BOTTOM + 15 + place % 2 * 14
+            half = len(short) * _LETTER / 2
+            x = min(max(self.x(place), half), _WIDTH - half)
+            text = f'<text class="kind" x="{x:.1f}" y="{y}" text-anchor="middle">'
             found.append(f"{text}<title>{escape(name)}</title>{escape(short)}</text>")
         return found
 

@@ -329,16 +329,16 @@ def charts(facts: Deadlines) -> Sequence[Chart]:
     shown = [one for one in facts.left if one.full_s]
     if not shown:
         return ()
-    names = "; ".join(f"{place}: {one.what}" for place, one in enumerate(shown, 1))
-    spent = tuple((float(place), one.spent_s) for place, one in enumerate(shown, 1))
-    full = tuple((float(place), one.full_s) for place, one in enumerate(shown, 1))
+    spent = tuple((float(place), one.spent_s) for place, one in enumerate(shown))
+    full = tuple((float(place), one.full_s) for place, one in enumerate(shown))
     return (
         Chart(
             "Work for clients that have left",
-            f"CPU time after they had left, and what all of it would have cost. {names}.",
+            "CPU time after they had left, and what all of it would have cost.",
             "kind of work",
             "s",
-            (Series("spent", spent, "dots"), Series("all of it", full, "bound")),
+            (Series("spent", spent, "dots"), Series("all of it", full, "dots")),
+            names=tuple(one.what for one in shown),
         ),
     )
 

@@ -259,18 +259,19 @@ def charts(facts: SlowHandler) -> Sequence[Chart]:
     if not facts.before or not facts.during:
         return ()
     points = [
-        (pace.shown, tuple((float(place), one.paces[number].p97_ms) for place, one in enumerate(facts.during, 1)))
+        (pace.shown, tuple((float(place), one.paces[number].p97_ms) for place, one in enumerate(facts.during)))
         for number, pace in enumerate(facts.before)
     ]
-    names = "; ".join(f"{place}: {one.what}" for place, one in enumerate(facts.during, 1))
-    bounds = Series("before", ((1.0, facts.before[0].p97_ms), (float(len(facts.during)), facts.before[0].p97_ms)))
+    end = float(len(facts.during) - 1)
+    bounds = Series("before", ((0.0, facts.before[0].p97_ms), (end, facts.before[0].p97_ms)))
     return (
         Chart(
             "Quick requests beside other work",
-            f"How long 97 of 100 took while one kind of work went on. {names}.",
+            "How long 97 of 100 took while one kind of work went on.",
             "kind of work",
             "ms",
             (*(Series(name, found, "dots") for name, found in points), bounds),
+            names=tuple(one.what for one in facts.during),
         ),
     )
 
