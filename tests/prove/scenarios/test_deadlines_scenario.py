@@ -106,7 +106,7 @@ def test_with_nothing_known_nothing_is_asked():
 
 def test_the_chart_shows_what_was_spent_beside_all_of_it():
     [chart] = charts(facts(left(spent_s=0.5)))
-    assert [one.points for one in chart.series] == [((1.0, 0.5),), ((1.0, 8.0),)]
+    assert [one.points for one in chart.series] == [((0.0, 0.5),), ((0.0, 8.0),)]
 
 
 def real(tmp_path, source: str, serve: str, **said: object) -> Deadlines:
