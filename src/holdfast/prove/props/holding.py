@@ -5,7 +5,7 @@ What is left after trouble came once may be a pool that opened. What is left aga
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -37,6 +37,10 @@ class Held(msgspec.Struct, frozen=True):
     processes: int = 0
     zombies: int = 0
     threads: int = 0
+    sessions: int = 0
+    """Of its databases, as these see them."""
+    transactions: int = 0
+    """Of those, in one that was begun, and in which nothing is done."""
     stored: int = 0
     """Files in its folder and in its folder for temporary ones."""
     memory: int = 0
@@ -53,6 +57,8 @@ WORDS: Final = {
     "processes": "processes",
     "zombies": "processes that nobody waits for",
     "threads": "threads",
+    "sessions": "sessions of its database",
+    "transactions": "transactions that nobody ends",
     "stored": "files left in its folders",
 }
 """What each number counts, but for memory."""
@@ -77,14 +83,17 @@ def of(counts: Counts) -> Held:
     )
 
 
-def _nothing() -> int:
-    return 0
+async def _as_it_is(found: Held) -> Held:
+    return found
 
 
-async def held(app: App, folders: Sequence[Path], beside: Callable[[], int] = _nothing) -> Held:
-    """What it holds now; `beside` counts what it has stored elsewhere."""
-    found = of(await asyncio.to_thread(counted, app.pid, folders))
-    return msgspec.structs.replace(found, stored=found.stored + beside())
+Adding = Callable[[Held], Awaitable[Held]]
+"""Adds what is counted elsewhere."""
+
+
+async def held(app: App, folders: Sequence[Path], adding: Adding = _as_it_is) -> Held:
+    """What it holds now."""
+    return await adding(of(await asyncio.to_thread(counted, app.pid, folders)))
 
 
 async def calm(
@@ -94,12 +103,12 @@ async def calm(
     within_s: float,
     *,
     ignoring: Sequence[str] = (),
-    beside: Callable[[], int] = _nothing,
+    adding: Adding = _as_it_is,
 ) -> Held:
     """Wait until it holds no more `than` then, or time is over: what it holds. Memory is not waited for."""
     until = time.monotonic() + within_s
     while True:
-        now = await held(app, folders, beside)
+        now = await held(app, folders, adding)
         names = [name for name in WORDS if name not in ignoring]
         more = [name for name in names if getattr(now, name) - getattr(than, name) >= _NOT_CALM.get(name, 1)]
         if not more or time.monotonic() > until:

@@ -46,7 +46,7 @@ _IGNORED: Final = ("memory", "stored")
 _MEND_DEAD: Final = (
     "Catch OSError where connections are accepted and files are opened, and go on: `holdfast run` does at its door."
 )
-_MEND_FLOOD: Final = "Pause before accepting again, and say it once: `holdfast run` does; with uvicorn, take uvloop."
+_MEND_FLOOD: Final = "Pause before accepting again, and say it once: `holdfast run` does."
 _MEND_LEFT: Final = "Close in `finally` what is open when opening the next thing fails: `holdfast.Resources` does."
 
 

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
+from holdfast.prove.acts.vanishing.databases import with_sessions
 from holdfast.prove.acts.vanishing.departures import Way, departed, in_haste, ways
 from holdfast.prove.acts.vanishing.elsewhere import elsewhere
 from holdfast.prove.props.filling import filled
-from holdfast.prove.props.holding import Held, calm, grown, held, in_words
+from holdfast.prove.props.holding import Adding, Held, calm, grown, held, in_words
 from holdfast.prove.props.round_trip import Trip, recovered, round_trip
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
@@ -66,8 +67,8 @@ class _Place(NamedTuple):
     """Where it is looked for what is left."""
 
     folders: Sequence[Path]
-    beside: Callable[[], int]
-    """How many files are left elsewhere."""
+    adding: Adding
+    """Adds files that are left elsewhere, and sessions of databases."""
 
 
 async def gather(stage: Stage) -> Vanishing:
@@ -80,7 +81,12 @@ async def gather(stage: Stage) -> Vanishing:
         found = await ways(app, stage.target)
         before = await round_trip(app, stage.target)
         async with elsewhere(app, folders) as beside:
-            place = _Place(folders, beside.left)
+
+            async def adding(found: Held) -> Held:
+                found = msgspec.structs.replace(found, stored=found.stored + beside.left())
+                return await with_sessions(app, found)
+
+            place = _Place(folders, adding)
             rounds = await _rounds(stage, app, place, [way for way in found if not way.resumable])
             resumed = await _rounds(stage, app, place, [way for way in found if way.resumable], ("stored",))
         stage.tell("a great many in haste")
@@ -111,7 +117,7 @@ async def _rounds(
         stage.tell(f"{', '.join(way.name for way in found)}: round {len(rounds) + 1}")
         middle, received = await _leave(stage, app, found)
         within_s = _SETTLE_S if rounds else _WARM_S
-        now = await calm(app, place.folders, than, within_s, ignoring=ignoring, beside=place.beside)
+        now = await calm(app, place.folders, than, within_s, ignoring=ignoring, adding=place.adding)
         rounds.append(Round(now, middle, received))
         than = now
         if len(rounds) > _ROUNDS or (len(rounds) > 1 and not grown([one.held for one in rounds], ignoring=ignoring)):
