@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.latencies import Outcome, Result, percentiles, quantile
-from holdfast.prove.load import Job, Phase, Template, offered
+from holdfast.prove.load import Job, Phase, offered
 from holdfast.prove.props.canary import Machine
+from holdfast.prove.props.meanwhile import asking
 from holdfast.prove.running import App
-from holdfast.prove.sending import request
 from holdfast.prove.stage import Target
 
 RATE: Final = 20.0
@@ -116,10 +116,6 @@ def excuse(machine: Machine, before: Fared, during: Fared) -> str:
 
 def _job(app: App, target: Target, seconds: float, rate: float) -> Job:
     others = [one for one in target.reads if one not in (target.read, target.export)]
-    templates: list[Template] = []
-    for each in [target.read, *others][:_MOST_KINDS]:
-        sent = request(each, app.names)
-        headers = {**app.client.headers, "Connection": "close", **sent.headers}
-        templates.append(Template(sent.path, sent.method, tuple(headers.items()), sent.body or b""))
+    templates = [asking(app, each, anew=True) for each in [target.read, *others][:_MOST_KINDS]]
     phases = [Phase(seconds, rate)]
     return Job(app.port, templates, phases, kind="new", timeout_s=_PATIENCE_S, seed=1)
