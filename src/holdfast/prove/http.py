@@ -277,6 +277,29 @@ class Client:
             return Answer(0, _NO_HEADERS, b"", time.monotonic() - began, error=f"no connection ({_named(failure)})")
         return answer._replace(took_s=time.monotonic() - began)
 
+    async def raw(
+        self, method: str, data: bytes, *, timeout_s: float, end_after_s: float | None = None
+    ) -> tuple[Answer, bool]:
+        """Send bytes as they are, on a connection of their own: the answer, and whether the connection was closed.
+
+        After `end_after_s` without an answer it is said that nothing more comes, which ends what waits for it.
+        """
+        try:
+            async with self.wire() as wire:
+                reading = asyncio.ensure_future(wire.answer(method, timeout_s=timeout_s))
+                try:
+                    with contextlib.suppress(OSError, TimeoutError):
+                        await wire.send(data, timeout_s=timeout_s)
+                    if end_after_s is not None:
+                        await asyncio.wait([reading], timeout=end_after_s)
+                        wire.end()
+                    answer = await reading
+                finally:
+                    reading.cancel()
+        except (OSError, TimeoutError):
+            return Answer(0, _NO_HEADERS, b"", 0.0), True
+        return answer, not answer.error.startswith("no whole answer")
+
     async def _write(
         self, wire: Wire, first: bytes, body: Body | None, length: int | None, reading: "asyncio.Future[Answer]"
     ) -> None:

@@ -7,15 +7,21 @@ import asyncio
 import contextlib
 import os
 import resource
-from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncGenerator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from holdfast.decide.counts import Counts, port_of
+from holdfast.prove.counters import counted
+from holdfast.prove.http import Answer, Wire
+from holdfast.prove.running import App
+from holdfast.prove.sending import Request
 
 LAST: Final = 2
 """So few free ones are none: some servers keep one in reserve, and a look can miss the moment."""
 _LOOK_S: Final = 0.01
+_ACCEPTED_S: Final = 0.1
 
 
 class Shortage:
@@ -86,6 +92,36 @@ def _numbers(pid: int) -> list[int]:
         return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]  # noqa: PTH208 - no path for each
     except OSError:
         return []
+
+
+async def asked_without(
+    lack: Shortage, app: App, every: Sequence[Request], rooms: Sequence[int], *, timeout_s: float, within_s: float
+) -> list[tuple[Request, Answer]]:
+    """Each of some requests with no descriptor left, or the next of `rooms`; what was answered until time is over.
+
+    They come over connections that were there before, for there would be no descriptor for a new one. Raises
+    PermissionError.
+    """
+    pids = serving(await asyncio.to_thread(counted, app.pid), app.port)
+    pairs = [(room, each) for room in rooms for each in every]
+    until = time.monotonic() + within_s
+    found: list[tuple[Request, Answer]] = []
+    async with AsyncExitStack() as stack:
+        wires: list[Wire] = []
+        with contextlib.suppress(OSError, TimeoutError):  # nobody is let in
+            wires += [await stack.enter_async_context(app.client.wire(timeout_s=1.0)) for _ in pairs]
+        await asyncio.sleep(_ACCEPTED_S)  # until the backend has taken them
+        for (room, each), wire in zip(pairs, wires, strict=False):
+            if (left_s := min(timeout_s, until - time.monotonic())) <= 0:
+                break
+            lack.leave(pids, room)
+            length = None if each.body is None else len(each.body)
+            with contextlib.suppress(OSError, TimeoutError):
+                await wire.send(
+                    app.client.head(each.method, each.path, each.headers, length=length) + (each.body or b"")
+                )
+                found.append((each, await wire.answer(each.method, timeout_s=left_s)))
+    return found
 
 
 @asynccontextmanager

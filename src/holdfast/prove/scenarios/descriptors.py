@@ -17,7 +17,7 @@ from holdfast.prove.http import Wire
 from holdfast.prove.load.looks import spent
 from holdfast.prove.props.holding import Held, calm, grown, held, in_words
 from holdfast.prove.props.round_trip import Trip, recovered, round_trip
-from holdfast.prove.props.shortage import LAST, Shortage, serving, shortage
+from holdfast.prove.props.shortage import LAST, Shortage, asked_without, serving, shortage
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
 from holdfast.prove.sending import request, table
@@ -30,7 +30,6 @@ _MOST_CROWD: Final = 240
 _ROOMS: Final = 8
 _SWEEP_S: Final = 5.0
 _ANSWER_S: Final = 1.0
-_ACCEPTED_S: Final = 0.1
 _HOLD_S: Final = 2.0
 _QUICK_HOLD_S: Final = 1.5
 _ANNOUNCED: Final = 1 << 20
@@ -138,7 +137,7 @@ async def _exhausted(stage: Stage, app: App) -> Exhaustion:
             came = await asyncio.gather(*(_comes(stack, stage, app, number) for number in crowd))
             await asyncio.sleep(_QUICK_HOLD_S if stage.quick else _HOLD_S)  # so long the trouble lasts
         lack.give_back()
-        await _one_by_one(stage, app, lack, pids)
+        await _one_by_one(stage, app, lack)
         seconds = time.monotonic() - began
         used_s = _cpu_s(pids) - cpu_s
         written = len(app.lines()) - lines
@@ -154,33 +153,11 @@ async def _exhausted(stage: Stage, app: App) -> Exhaustion:
     )
 
 
-async def _one_by_one(stage: Stage, app: App, lack: Shortage, pids: Sequence[int]) -> None:
-    """Have each kind of request meet no free descriptor, one, two and so on.
-
-    They come over connections that were there before, for there would be no descriptor for a new one.
-    """
-    until = time.monotonic() + _SWEEP_S
+async def _one_by_one(stage: Stage, app: App, lack: Shortage) -> None:
+    """Have each kind of request meet no free descriptor, one, two and so on."""
     kinds = [one for one in (stage.target.read, stage.target.upload, stage.target.export) if one is not None]
-    pairs = [(room, kind) for room in range(_ROOMS) for kind in kinds]
-    async with AsyncExitStack() as stack:
-        wires: list[Wire] = []
-        with contextlib.suppress(OSError, TimeoutError):  # where it has ended
-            wires += [await stack.enter_async_context(app.client.wire(timeout_s=1.0)) for _ in pairs]
-        await asyncio.sleep(_ACCEPTED_S)  # until the backend has taken them
-        for (room, kind), wire in zip(pairs, wires, strict=False):
-            left_s = min(_ANSWER_S, until - time.monotonic())
-            if left_s <= 0:
-                break
-            sent = request(kind, app.names, table(20) if kind is stage.target.upload else None)
-            first = app.client.head(sent.method, sent.path, sent.headers, length=_length(sent.body))
-            with contextlib.suppress(OSError, TimeoutError):
-                lack.leave(pids, room)
-                await wire.send(first + (sent.body or b""))
-                await wire.answer(sent.method, timeout_s=left_s)
-
-
-def _length(body: bytes | None) -> int | None:
-    return None if body is None else len(body)
+    every = [request(each, app.names, table(20) if each is stage.target.upload else None) for each in kinds]
+    await asked_without(lack, app, every, range(_ROOMS), timeout_s=_ANSWER_S, within_s=_SWEEP_S)
 
 
 async def _comes(stack: AsyncExitStack, stage: Stage, app: App, number: int) -> bool:

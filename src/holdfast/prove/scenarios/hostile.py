@@ -1,7 +1,6 @@
 """Explained: what no client of good will sends is refused by an answer or by a close, and does no harm."""
 
 import asyncio
-import contextlib
 import time
 from typing import Final
 
@@ -120,22 +119,8 @@ def _seen(each: Hostile, answer: Answer, *, ended: bool) -> Met:
 
 async def _sent(app: App, each: Hostile) -> tuple[Answer, bool]:
     """The answer to it, and whether the connection was closed."""
-    nothing = Answer(0, {}, b"", 0.0)
-    try:
-        async with app.client.wire() as wire:
-            reading = asyncio.ensure_future(wire.answer(each.method, timeout_s=_PATIENCE_S))
-            try:
-                with contextlib.suppress(OSError, TimeoutError):
-                    await wire.send(each.data, timeout_s=_PATIENCE_S)
-                if not each.whole:
-                    await asyncio.wait([reading], timeout=_WAIT_S)
-                    wire.end()
-                answer = await reading
-            finally:
-                reading.cancel()
-    except (OSError, TimeoutError):
-        return nothing, True
-    return answer, not answer.error.startswith("no whole answer")
+    end_after_s = None if each.whole else _WAIT_S
+    return await app.client.raw(each.method, each.data, timeout_s=_PATIENCE_S, end_after_s=end_after_s)
 
 
 async def _harm(app: App, stage: Stage) -> str:

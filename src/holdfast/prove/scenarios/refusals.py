@@ -1,12 +1,9 @@
 """Explained: mistakes of every day are refused in one form that says what to do, and failures tell nothing of the
 inside."""
 
-import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from typing import Final
 
 import msgspec
@@ -15,14 +12,13 @@ from holdfast.decide.openapi import operations
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.acts.refusals.mistakes import Known, Mistake, is_problem, lacks, mistakes
 from holdfast.prove.config import Template
-from holdfast.prove.counters import counted
 from holdfast.prove.http import Answer
-from holdfast.prove.props.shortage import serving, shortage
+from holdfast.prove.props.shortage import asked_without, shortage
 from holdfast.prove.props.sign_in_pages import sign_in_pages
 from holdfast.prove.props.telling import failed, gives_away, tells_nothing
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import found_in, request, table
+from holdfast.prove.sending import Request, found_in, request, table
 from holdfast.prove.stage import Stage, send
 
 _MOST_NUMBERS: Final = 6
@@ -32,7 +28,6 @@ _ROOMS: Final = 6
 """So many descriptors, and fewer, are left when it is to fail."""
 _FAILING_S: Final = 3.0
 _ANSWER_S: Final = 1.0
-_ACCEPTED_S: Final = 0.1
 _MEND: Final = (
     "Answer every refusal in one form, with what is wrong and the headers that the standard wants: "
     "Holdfast's problem details do, for the framework's own refusals too."
@@ -133,41 +128,25 @@ async def _no_http(app: App) -> Met:
 
 
 async def _failures(app: App, stage: Stage) -> list[Met]:
-    """What it answers with 5xx when it has no descriptors. The requests come over connections that are there."""
-    pids = serving(await asyncio.to_thread(counted, app.pid), app.port)
-    kinds = [one for one in (stage.target.read, stage.target.upload, stage.target.export) if one is not None]
-    pairs = [(room, kind) for room in range(_ROOMS) for kind in kinds]
-    until = time.monotonic() + _FAILING_S
-    found: list[Met] = []
-    with contextlib.suppress(OSError, TimeoutError):
-        async with AsyncExitStack() as stack:
-            wires = [await stack.enter_async_context(app.client.wire(timeout_s=1.0)) for _ in pairs]
-            await asyncio.sleep(_ACCEPTED_S)  # until the backend has taken them
-            lack = await stack.enter_async_context(shortage())
-            for (room, kind), wire in zip(pairs, wires, strict=True):
-                if (left_s := min(_ANSWER_S, until - time.monotonic())) <= 0:
-                    break
-                sent = request(kind, app.names, table(20) if kind is stage.target.upload else None)
-                head = app.client.head(sent.method, sent.path, sent.headers, length=_length(sent.body))
-                lack.leave(pids, room)
-                await wire.send(head + (sent.body or b""))
-                answer = await wire.answer(sent.method, timeout_s=left_s)
-                if answer.status >= 500:
-                    found.append(_failure(kind, answer))
-    return found
+    """What it answers with 5xx when it has no descriptors."""
+    target = stage.target
+    every = [request(one, app.names) for one in (target.read, target.export) if one is not None]
+    every += [request(target.upload, app.names, table(20))] if target.upload else []
+    answers: list[tuple[Request, Answer]] = []
+    with contextlib.suppress(PermissionError):
+        async with shortage() as lack:
+            answers += await asked_without(lack, app, every, range(_ROOMS), timeout_s=_ANSWER_S, within_s=_FAILING_S)
+    return [_failure(sent, answer) for sent, answer in answers if answer.status >= 500]
 
 
-def _failure(kind: Template, answer: Answer) -> Met:
+def _failure(sent: Request, answer: Answer) -> Met:
     wrong = ""
     if inside := gives_away(answer):
         wrong = f"{inside} in the answer, which was {answer.status}"
-    elif told := tells_nothing(answer, kind.method):
+    elif told := tells_nothing(answer, sent.method):
         wrong = f"answered with {told}"
-    return Met(f"{kind.shown}, without file descriptors", answer.status, is_problem(answer), wrong)
-
-
-def _length(body: bytes | None) -> int | None:
-    return None if body is None else len(body)
+    name = f"{sent.method} {sent.path.partition('?')[0]}, without file descriptors"
+    return Met(name, answer.status, is_problem(answer), wrong)
 
 
 def judge(facts: Refusals) -> Judgement:

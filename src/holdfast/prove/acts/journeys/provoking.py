@@ -2,18 +2,15 @@
 
 import asyncio
 import contextlib
-import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from holdfast.prove.acts.journeys.journey import Asked
 from holdfast.prove.config import Template
-from holdfast.prove.counters import counted
-from holdfast.prove.http import Answer, Wire
-from holdfast.prove.props.hostility import Aim, Hostile, hostilities
-from holdfast.prove.props.shortage import serving, shortage
+from holdfast.prove.http import Answer
+from holdfast.prove.props.hostility import Aim, hostilities
+from holdfast.prove.props.locking import databases, held
+from holdfast.prove.props.shortage import asked_without, shortage
 from holdfast.prove.running import App
 from holdfast.prove.sending import Request, request, table
 from holdfast.prove.stage import Stage, Target
@@ -46,12 +43,9 @@ _BODIES: Final = (
     b"5",
 )
 _ROWS: Final = 5
-_ACCEPTED_S: Final = 0.1
 _SHORT_S: Final = 1.5
 _LOCKED_S: Final = 6.5
 """Many wait for a lock for five seconds by themselves."""
-_SQLITE: Final = b"SQLite format 3\0"
-_MOST_FILES: Final = 2_000
 
 Way = Callable[[App, Stage], Awaitable[list[Asked]]]
 
@@ -60,28 +54,14 @@ async def at_the_door(app: App, stage: Stage) -> list[Asked]:
     """What is no request, or too large for one, as far as it is answered."""
     aim = Aim(app.client.headers, stage.target.read.path, "POST", stage.target.read.path)
     every = [each for each in hostilities(aim) if each.name in _DOOR]
-    answers = await asyncio.gather(*(_raw(app, each) for each in every))
+    answers = await asyncio.gather(
+        *(app.client.raw(each.method, each.data, timeout_s=_DOOR_S, end_after_s=_WAIT_S) for each in every)
+    )
     return [
         Asked(kind=each.name, path="", answer=answer, door=True)
-        for each, answer in zip(every, answers, strict=True)
+        for each, (answer, _) in zip(every, answers, strict=True)
         if answer.status and not answer.error
     ]
-
-
-async def _raw(app: App, each: Hostile) -> Answer:
-    try:
-        async with app.client.wire() as wire:
-            reading = asyncio.ensure_future(wire.answer(each.method, timeout_s=_DOOR_S))
-            try:
-                with contextlib.suppress(OSError, TimeoutError):
-                    await wire.send(each.data, timeout_s=_DOOR_S)
-                await asyncio.wait([reading], timeout=_WAIT_S)
-                wire.end()
-                return await reading
-            finally:
-                reading.cancel()
-    except (OSError, TimeoutError):
-        return Answer(0, {}, b"", 0.0)
 
 
 async def failures(app: App, stage: Stage) -> list[Asked]:
@@ -122,65 +102,23 @@ async def _odd(app: App, stage: Stage) -> list[Asked]:
 
 
 async def _without_descriptors(app: App, stage: Stage) -> list[Asked]:
-    """By a lack of file descriptors: those who ask have their connections already."""
+    """By a lack of file descriptors."""
     every = _requests(app, stage.target)
-    pids = serving(await asyncio.to_thread(counted, app.pid), app.port)
-    found: list[Asked] = []
-    with contextlib.suppress(OSError, TimeoutError):  # it may not be lowered, or nobody is let in
-        async with AsyncExitStack() as stack:
-            wires = [await stack.enter_async_context(app.client.wire()) for _ in every]
-            await asyncio.sleep(_ACCEPTED_S)
-            async with shortage() as lack:
-                lack.leave(pids, 0)
-                answers = await asyncio.gather(*(_on(app, wire, each) for wire, each in zip(wires, every, strict=True)))
-            why = "when no file can be opened"
-            found = [_called(each, why, answer) for each, answer in zip(every, answers, strict=True)]
-    return found
-
-
-async def _on(app: App, wire: Wire, each: Request) -> Answer:
-    length = None if each.body is None else len(each.body)
-    with contextlib.suppress(OSError, TimeoutError):
-        await wire.send(app.client.head(each.method, each.path, each.headers, length=length) + (each.body or b""))
-    return await wire.answer(each.method, timeout_s=_SHORT_S)
+    answers: list[tuple[Request, Answer]] = []
+    with contextlib.suppress(PermissionError):
+        async with shortage() as lack:
+            answers += await asked_without(lack, app, every, (0,), timeout_s=_SHORT_S, within_s=_SHORT_S * len(every))
+    return [_called(each, "when no file can be opened", answer) for each, answer in answers]
 
 
 async def _locked(app: App, stage: Stage) -> list[Asked]:
     """By databases that somebody else has locked, where they are files."""
-    async with _locks(app.folder) as number:
-        if not number:
+    async with held(await asyncio.to_thread(databases, app.folder)) as taken:
+        if not taken:
             return []
         every = _requests(app, stage.target)
         asking = (_asked(app, each, "when its database is locked", timeout_s=_LOCKED_S) for each in every)
         return list(await asyncio.gather(*asking))
-
-
-@asynccontextmanager
-async def _locks(folder: Path) -> AsyncGenerator[int]:
-    """All databases of SQLite in a folder, locked for as long as the block lasts; how many."""
-    connections: list[sqlite3.Connection] = []
-    try:
-        for path in await asyncio.to_thread(_databases, folder):
-            with contextlib.suppress(sqlite3.Error):
-                connection = sqlite3.connect(f"file:{path}?mode=rw", timeout=0.5, isolation_level=None, uri=True)
-                connection.execute("BEGIN EXCLUSIVE")
-                connections.append(connection)
-        yield len(connections)
-    finally:
-        for connection in connections:
-            connection.close()  # which undoes it
-
-
-def _databases(folder: Path) -> Sequence[Path]:
-    found: list[Path] = []
-    for number, path in enumerate(folder.rglob("*")):
-        if number > _MOST_FILES:
-            break
-        with contextlib.suppress(OSError):
-            if path.is_file():
-                with path.open("rb") as file:
-                    found += [path] if file.read(len(_SQLITE)) == _SQLITE else []
-    return found
 
 
 def _requests(app: App, target: Target) -> list[Request]:
