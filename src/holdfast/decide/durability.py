@@ -38,7 +38,7 @@ TRACED: Final = (
 
 _MAIN: Final = re.compile(r"\.(?:sqlite3?|db3?)$")
 _DATABASE: Final = re.compile(rf"-(?:wal|journal)$|{_MAIN.pattern}")
-_LOG: Final = re.compile(r"(?:^|[^0-9/])[^/]*\.log(?:\.\d+)?$|/log/")
+_LOG: Final = re.compile(r"(?:^|[^0-9/])[^/]*\.(?:log|jsonl|ndjson|out|err)(?:\.\d+)?$|/logs?/")
 _TCP: Final = re.compile(r"TCP(?:v6)?:\[(?P<local>\S+):(?P<local_port>\d+)->(?P<peer>\S+):(?P<peer_port>\d+)\]")
 
 
@@ -280,7 +280,8 @@ def durability(seen: Iterable[Call], asked: Asked, world: World) -> Durability:
     holding = dict(_holding(disk, asked))
     unsafe = [*_unsafe(holding, disk), *_later(holding, after, asked), *_in_disorder(before, asked, world)]
     unseen = _unseen(mine, holding, asked)
-    if asked.removes:
+    elsewhere = tuple(_elsewhere(mine, asked))
+    if asked.removes and not elsewhere:
         changed = [
             (call.ended < answer.began, path) for call, path in changes(mine, world.logs) if not _LOG.search(path)
         ]
@@ -292,7 +293,7 @@ def durability(seen: Iterable[Call], asked: Asked, world: World) -> Durability:
         tuple(sorted(holding)),
         tuple(sorted(set(unsafe), key=lambda one: (list(Danger).index(one.danger), one.path))),
         disk.syncs,
-        tuple(_elsewhere(mine, asked)),
+        elsewhere,
         unseen,
     )
 

@@ -1,6 +1,7 @@
 """What an OpenAPI document says that `prove` can use. A document that is wrong is no failure: what cannot be read in it
 is left out, and said."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple, cast
@@ -112,7 +113,7 @@ def _numbers(root: Table, parameters: list[Table]) -> dict[str, int | None]:
         number = next((one for one in choices if one.get("type") == "integer"), None)
         if each.get("in") == "query" and number is not None:
             most = number.get("maximum")
-            found[str(each.get("name"))] = int(most) if isinstance(most, int | float) else None
+            found[str(each.get("name"))] = int(most) if isinstance(most, int | float) and math.isfinite(most) else None
     return found
 
 

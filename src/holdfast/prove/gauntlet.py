@@ -7,7 +7,7 @@ import time
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from holdfast.decide.verdicts import Judgement, Verdict, not_asked
 from holdfast.errors import HoldfastError
@@ -107,13 +107,18 @@ async def _attempt(
             facts = await _unless_flooded(scenario.gather(stage), folder)
     except TimeoutError:
         return Attempt(None, time.monotonic() - began, "it did not end in time")
-    except HoldfastError as error:
-        return Attempt(None, time.monotonic() - began, str(error))
     except Exception as error:  # noqa: BLE001 - one scenario must not end the others
-        return Attempt(None, time.monotonic() - began, f"{type(error).__name__}: {error}")
+        return Attempt(None, time.monotonic() - began, _told(error))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Attempt(facts, time.monotonic() - began)
+
+
+def _told(error: Exception) -> str:
+    """What failed, in words: what was first, where several things went on at once."""
+    while isinstance(error, ExceptionGroup):
+        error = cast("ExceptionGroup[Exception]", error).exceptions[0]
+    return str(error) if isinstance(error, HoldfastError) else f"{type(error).__name__}: {error}"
 
 
 def _longest_log(folder: Path) -> int:

@@ -26,6 +26,10 @@ _TAIL_BYTES: Final = 65_536
 MOST_LOG: Final = 256 << 20
 """A log that grows beyond this ends the scenario."""
 HOST: Final = "127.0.0.1"
+_OPEN: Final = {"host", "accept"}
+"""Headers of ours that are no secret."""
+_SECRET: Final = 8
+"""What is shorter stands in any text."""
 
 
 class AppFailed(HoldfastError):
@@ -111,6 +115,15 @@ class App:
         self._environ = dict(environ)
         self._output = output
         self._process: asyncio.subprocess.Process | None = None
+
+    def without_secrets(self, text: str) -> str:
+        """A text of the backend's, with what signs in and what was made up for the run blotted out."""
+        secrets = {self.names.get("secret", ""), self.names.get("token", "")}
+        signing = [value for name, value in self.client.headers.items() if name.lower() not in _OPEN]
+        secrets |= {value.rpartition(" ")[2] for value in signing}
+        for secret in sorted(secrets, key=len, reverse=True):
+            text = text.replace(secret, "***") if len(secret) >= _SECRET else text
+        return text
 
     @property
     def pid(self) -> int:

@@ -76,7 +76,7 @@ def test_who_tells_guessers_to_wait_is_well(tmp_path, how):
 
 def test_who_hears_all_guesses_is_broken(tmp_path):
     found = guessed(tmp_path, "endless")
-    assert (found.tried, found.stopped, found.let_in) == (MOST, 0, None)
+    assert (found.tried, found.stopped, found.let_in) == (MOST, None, None)
     judged = unguarded(found)
     assert judged is not None
     assert (judged.verdict, judged.certain) == (Verdict.BROKEN, True)
@@ -116,10 +116,11 @@ SEEN = Guessing("POST /login", tried=9, said=401, stopped=429, pretended=5)
         ({}, ""),
         ({"believed": 4}, ""),  # one that was not heard is enough
         ({"believed": 5}, "heard again each time"),
-        ({"tried": MOST, "stopped": 0, "pretended": 0}, "wrong passwords in a row"),
-        ({"tried": MOST - 1, "stopped": 0, "pretended": 0}, ""),  # it may be told to wait with the next
-        ({"tried": MOST, "stopped": 0, "pretended": 0, "let_in": False}, ""),
-        ({"tried": 0, "stopped": 0, "pretended": 0}, ""),
+        ({"tried": MOST, "stopped": None, "pretended": 0}, "wrong passwords in a row"),
+        ({"tried": MOST - 1, "stopped": None, "pretended": 0}, ""),  # it may be told to wait with the next
+        ({"tried": MOST, "stopped": None, "pretended": 0, "let_in": False}, ""),
+        ({"tried": MOST, "stopped": 0, "pretended": 0}, ""),  # cut off with the last of them
+        ({"tried": 0, "stopped": None, "pretended": 0}, ""),
     ],
 )
 def test_judgements(changed, words):

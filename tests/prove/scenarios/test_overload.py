@@ -10,7 +10,8 @@ from holdfast.decide.verdicts import Verdict
 from holdfast.prove.acts.overload.crowd import Crowd
 from holdfast.prove.acts.overload.importance import Share, classes
 from holdfast.prove.acts.overload.levels import Level
-from holdfast.prove.acts.overload.refusals import Refusals
+from holdfast.prove.acts.overload.refusals import Refusals, Seen
+from holdfast.prove.http import Answer
 from holdfast.prove.load import Template
 from holdfast.prove.props.canary import fair
 from holdfast.prove.scenarios.overload import SCENARIO, Overload, _hopeless, charts, judge, possible
@@ -140,10 +141,29 @@ def said(**more: object) -> Overload:
         (Refusals(seen=40, probe="/health", probed=50, probes_refused=12), "12 of 50 requests of GET /health"),
     ],
 )
-def test_a_refusal_that_says_too_little_or_meets_a_probe_is_broken_for_certain(refusals, in_why):
+def test_a_refusal_that_says_too_little_or_meets_a_probe_is_broken(refusals, in_why):
     found = verdict(SCENARIO, said(refusals=refusals))
-    assert (found.verdict, found.certain) == (Verdict.BROKEN, True)
+    assert found.verdict is Verdict.BROKEN
+    assert found.certain is not bool(refusals.probes_refused)  # what is ready may be so no more
     assert in_why in found.why
+
+
+def answered(body: bytes = b"", **headers: str) -> Answer:
+    return Answer(503, {name.replace("_", "-"): value for name, value in headers.items()}, body, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("refused", "silent"),
+    [
+        ([answered(b"Service Unavailable"), answered(b"Service Unavailable")], 0),
+        ([answered(retry_after="1"), answered()], 1),
+        ([answered(b'{"advice": "Send it again after the time in Retry-After."}')], 1),
+    ],
+)
+def test_when_to_come_again_is_missed_only_where_the_backend_speaks_of_it(refused, silent):
+    seen = Seen("")
+    seen.refused += refused
+    assert seen.found(marks=False).silent == silent
 
 
 @pytest.mark.parametrize(

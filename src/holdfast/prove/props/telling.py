@@ -18,6 +18,8 @@ _INSIDE: Final[tuple[tuple[str, re.Pattern[bytes]], ...]] = (
     ),
     ("a path of the machine", re.compile(rb"site-packages|node_modules")),
 )
+_LINKS: Final = re.compile(rb"""(?:src|href|action)\s*=\s*(?:"[^"]*"|'[^']*')|url\([^)]*\)""", re.IGNORECASE)
+"""What looks like a path in a page and is an address."""
 _FAILURE: Final = re.compile(rb"\b[A-Z]\w{1,60}(?:Error|Exception)\b: |\[Errno \d+\]")
 """What a failure of the backend itself must not show besides: a refusal may name what of the caller's is wrong."""
 _DIRECTIONS: Final = {401: "www-authenticate", 405: "allow", 416: "content-range", 426: "upgrade"}
@@ -40,7 +42,7 @@ def gives_away(answer: Answer, sent: bytes = b"") -> str:
     """What of its inside an error answer shows, in words; empty where nothing. What was `sent` may come back."""
     if answer.status < 400:
         return ""
-    body = answer.body[:_MOST]
+    body = _LINKS.sub(b"", answer.body[:_MOST])
     for name, pattern in _INSIDE:
         found = pattern.search(body)
         if found and found[0] not in sent:

@@ -181,7 +181,9 @@ async def gather(stage: Stage) -> GrowingUpload:
     upload = stage.target.upload
     if upload is None:
         return GrowingUpload()
-    facts, of_log = await asyncio.gather(_gathered(stage, upload), unread(stage))
+    async with asyncio.TaskGroup() as group:
+        gathered, unread_log = group.create_task(_gathered(stage, upload)), group.create_task(unread(stage))
+    facts, of_log = gathered.result(), unread_log.result()
     return msgspec.structs.replace(facts, unread=of_log, peaks=facts.peaks + of_log.peaks)
 
 

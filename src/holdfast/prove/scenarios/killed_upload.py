@@ -22,7 +22,9 @@ _WITHIN_S: Final = 10.0
 _PATIENCE_S: Final = 3.0
 _LOOK_S: Final = 0.2
 _ROWS: Final = 3000
-_MOST_ROWS: Final = 20_000
+_MOST_ROWS: Final = 30_000
+_READ_S: Final = 1.0
+"""So long a table should be read that is to be killed meanwhile."""
 _PASSING: Final = frozenset({408, 409, 423, 425, 429})
 """What says that it may be tried again."""
 _UNSURE: Final = "had no good answer in time"
@@ -145,10 +147,11 @@ class _Watch:
 
     async def _add_rows(self, found: Tables, killing: Killing, *, amid: bool) -> None:
         """Send a table; `amid` its rows being read it is to be killed, as far as one can tell when that is."""
-        rows = min(_MOST_ROWS, int(_ROWS * max(1.0, 0.5 / max(self.reading_s, 0.05))))
+        longer = _READ_S / max(self.reading_s, 0.02) if amid else 1.0
+        rows = min(_MOST_ROWS, int(_ROWS * max(1.0, longer)))
         if await found.add(rows) and amid:
             expected_s = self.reading_s * rows / _ROWS
-            share = _SLACK if self.gradual else self.stage.chance.uniform(0.1, 0.9)
+            share = _SLACK if self.gradual else self.stage.chance.uniform(0.15, 0.75)
             await found.amid(min(_WITHIN_S / 2, share * expected_s))
             killing.strike()
 

@@ -256,7 +256,9 @@ def judge(facts: LoudClient) -> Judgement:
 
 
 def _stopped(guesses: Guessing) -> str:
-    return f"; guesses were stopped with {guesses.stopped} by the {guesses.tried}th" if guesses.stopped else ""
+    if guesses.stopped is None:
+        return ""
+    return f"; guesses were stopped with {guesses.stopped or 'a cut'} by the {guesses.tried}th"
 
 
 def _measureless(facts: LoudClient) -> Judgement | None:

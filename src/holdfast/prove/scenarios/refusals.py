@@ -45,6 +45,8 @@ class Met(msgspec.Struct, frozen=True):
     """Whether it was told as a problem document; None where it was not told in JSON."""
     wrong: str = ""
     """What is wrong with the answer, in words."""
+    certain: bool = True
+    """Whether it is so each time."""
 
 
 class Refusals(Facts, frozen=True):
@@ -115,16 +117,14 @@ def _wrong(answer: Answer, method: str = "GET", sent: bytes = b"") -> str:
 
 
 async def _no_http(app: App) -> Met:
-    """Bytes that are no HTTP: a server answers with 400 (RFC 9112, 3) unless it is another protocol's."""
+    """Bytes that are no HTTP: a server answers with 400 (RFC 9112, 3), which may be as bare as it likes."""
     name = "a line that is no HTTP"
     for _ in range(2):
-        with contextlib.suppress(OSError, TimeoutError):
-            async with app.client.wire() as wire:
-                await wire.send(_NO_HTTP, timeout_s=_PATIENCE_S)
-                answer = await wire.answer(timeout_s=_PATIENCE_S)
-                if answer.status:
-                    return Met(name, answer.status, is_problem(answer), _wrong(answer, sent=_NO_HTTP))
-    return Met(name, 0, None, "answered with nothing, where RFC 9112 wants a 400")
+        answer, _ = await app.client.raw("GET", _NO_HTTP, timeout_s=_PATIENCE_S)
+        if answer.status:
+            inside = gives_away(answer, _NO_HTTP)
+            return Met(name, answer.status, is_problem(answer), inside and f"{inside} in the answer")
+    return Met(name, 0, None, "answered with nothing, where RFC 9112 wants a 400", certain=False)
 
 
 async def _failures(app: App, stage: Stage) -> list[Met]:
@@ -156,10 +156,10 @@ def judge(facts: Refusals) -> Judgement:
     wrong = [one for one in every if one.wrong]
     number = f"{len(every) - len(wrong)} of {len(every)} answered well"
     if wrong:
-        worst = max(wrong, key=lambda one: one.status >= 500)
+        worst = max(wrong, key=lambda one: (one.certain, one.status >= 500))
         more = f"; so were {len(wrong) - 1} more of {len(every)}" if len(wrong) > 1 else ""
         mend = _MEND_INSIDE if worst in facts.failures else _MEND
-        return broken(f"{worst.name}: {worst.wrong}{more}.", number, mend=mend, certain=True)
+        return broken(f"{worst.name}: {worst.wrong}{more}.", number, mend=mend, certain=worst.certain)
     if other := _in_another_form(every):
         problems = sum(one.problem is True for one in every)
         return broken(
@@ -171,9 +171,9 @@ def judge(facts: Refusals) -> Judgement:
         )
     if not refused:
         return not_proven(f"None of {len(facts.met)} mistakes was refused.", number=number)
+    failures = f"of {len(facts.failures)} failures none told of the inside" if facts.failures else "it never failed"
     return kept(
-        f"Of {len(facts.met)} mistakes {len(refused)} were refused with what is wrong, all in one form; of "
-        f"{len(facts.failures)} failures none told of the inside.",
+        f"Of {len(facts.met)} mistakes {len(refused)} were refused with what is wrong, all in one form; {failures}.",
         number,
     )
 

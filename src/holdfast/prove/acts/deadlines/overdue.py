@@ -4,6 +4,7 @@ Those that say how long they wait are told apart from those that say nothing, an
 """
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -105,13 +106,12 @@ async def _held(app: App, read: Template, found: Overdue, files: Sequence[Path])
         if not taken:
             return found
         began = time.monotonic()
-        waiting = [asyncio.create_task(_asked(app, read, timeout_s=found.patience_s))]
-        headers = [f"{name}: {value}" for name, value in HURRIED.items()]
-        waiting += [asyncio.create_task(_asked(app, read, each, found.patience_s)) for each in headers]
-        ids = await _leave(app, read)
-        gone = time.monotonic()
-        looking = asyncio.create_task(_lines_s(app, ids, usual, found.patience_s)) if usual else None
-        waited = await asyncio.gather(*waiting)
+        headers = ["", *(f"{name}: {value}" for name, value in HURRIED.items())]
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(_asked(app, read, each, found.patience_s)) for each in headers]
+            ids = await _leave(app, read)
+            gone = time.monotonic()
+            looking = asyncio.create_task(_lines_s(app, ids, usual, found.patience_s)) if usual else None
         over = time.monotonic()
     lines: tuple[float, ...] = ()
     if looking is not None:
@@ -122,7 +122,7 @@ async def _held(app: App, read: Template, found: Overdue, files: Sequence[Path])
         found,
         databases=tuple(str(path.relative_to(app.folder)) for path in taken),
         held_s=over - began,
-        waited=tuple(waited),
+        waited=tuple(one.result() for one in waiting),
         left=len(ids),
         left_for_s=over - gone,
         lines_s=lines,
@@ -148,17 +148,20 @@ def _problem(answer: Answer) -> str:
 async def _leave(app: App, read: Template) -> list[str]:
     """Ask, each with an ID of its own, and leave a moment later; every second one with a reset."""
     ids = [secrets.token_hex(12) for _ in range(_LEAVERS)]
+    left: list[str] = []
 
     async def one(number: int, given: str) -> None:
         sent = request(read, app.names)
-        async with app.client.wire() as wire:
-            await wire.send(app.client.head(sent.method, sent.path, {**sent.headers, _ID: given}))
-            await asyncio.sleep(_LEAVE_S)
-            if number % 2:
-                wire.reset()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with app.client.wire() as wire:
+                await wire.send(app.client.head(sent.method, sent.path, {**sent.headers, _ID: given}))
+                await asyncio.sleep(_LEAVE_S)
+                left.append(given)
+                if number % 2:
+                    wire.reset()
 
     await asyncio.gather(*(one(number, given) for number, given in enumerate(ids)))
-    return ids
+    return left
 
 
 async def _usual_lines(app: App, read: Template) -> int:

@@ -7,7 +7,7 @@ called nobody says; so some are made in peace before, and what those came to is 
 import asyncio
 import time
 from collections.abc import Sequence
-from itertools import product
+from itertools import islice, product
 from typing import Final, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
@@ -75,7 +75,7 @@ def _paths(one: Operation) -> list[str]:
     if set(one.values) != set(one.required):
         return []
     choices = product(*one.values.values())
-    queries = [urlencode(dict(zip(one.values, choice, strict=True))) for choice in choices]
+    queries = [urlencode(dict(zip(one.values, choice, strict=True))) for choice in islice(choices, _MOST_KINDS)]
     return [f"{one.path}?{query}" if query else one.path for query in queries]
 
 
@@ -152,13 +152,10 @@ async def until_refused(app: App, peaces: Sequence[Peace], soon: asyncio.Event) 
         job, _ = await asked(app, peace.job.template)
         if job is None:
             return False
+        if job.first == peace.done:  # it was done before, and is no work that could be lost
+            return True
         accepted.append(job)
-        until = time.monotonic() + _STUCK_S
-        while (state := await state_of(app, job)) != peace.done:
-            if not state or time.monotonic() > until:
-                return False
-            await asyncio.sleep(_LOOK_S)
-        return True
+        return await _comes_to(app, job, peace.done)
 
     async def asking(peace: Peace) -> None:
         if await made(peace):
@@ -172,6 +169,15 @@ async def until_refused(app: App, peaces: Sequence[Peace], soon: asyncio.Event) 
     return accepted
 
 
+async def _comes_to(app: App, job: Job, done: str) -> bool:
+    until = time.monotonic() + _STUCK_S
+    while (state := await state_of(app, job)) != done:
+        if not state or time.monotonic() > until:
+            return False
+        await asyncio.sleep(_LOOK_S)
+    return True
+
+
 async def lost(app: App, jobs: Sequence[Job], peaces: Sequence[Peace]) -> str:
     """What of `jobs` does not become, after a restart, what such a job became in peace; empty where all do.
 
@@ -181,7 +187,7 @@ async def lost(app: App, jobs: Sequence[Job], peaces: Sequence[Peace]) -> str:
     until = time.monotonic() + _BACK_S
     for job in jobs:
         wanted = good[job.template.path] - {job.first}
-        if any(state.startswith(_HTTP) for state in wanted):
+        if not wanted or any(state.startswith(_HTTP) for state in wanted):
             continue
         while (state := await state_of(app, job)) not in wanted:
             if time.monotonic() > until:

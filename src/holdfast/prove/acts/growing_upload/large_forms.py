@@ -36,15 +36,17 @@ async def forms(app: App, target: Target, samples: Samples) -> list[Peak]:
                 length=len(first) + mb * MB,
                 timeout_s=_TIMEOUT_S,
             )
-            peaks.append(peak(samples.series, f"{PHASE} to {place.path}", mb * MB, (began, time.monotonic())))
+            peaks.append(
+                peak(samples.series, f"{PHASE} to {place.path.partition('?')[0]}", mb * MB, (began, time.monotonic()))
+            )
     return peaks
 
 
 async def _places(app: App, target: Target) -> list[Request]:
     found: dict[str, Request] = {}
     place = await entrance(app, "someone", "a password that nobody has")
-    if place is not None and place.request.headers.get("Content-Type", "") == _KIND:
-        found[place.request.path] = place.request
+    if place is not None and place.headers.get("Content-Type", "") == _KIND:
+        found[place.path] = place
     if target.schema:
         answer = await app.client.ask("GET", target.schema)
         for one in operations(answer.json())[0]:

@@ -57,7 +57,7 @@ async def _one(app: App, name: str, template: Template, content: bytes | None) -
     if not _DISTINCT.fullmatch(made) or made in sent.path or not id_of(answer):
         return asked, None
     before = _naming(made, log_lines(app))
-    return asked, _whose(asked.kind, id_of(answer), await _quiet(app, made, before))
+    return asked, _whose(app, asked.kind, id_of(answer), await _quiet(app, made, before))
 
 
 async def _quiet(app: App, made: str, before: Iterable[str]) -> list[str]:
@@ -76,6 +76,8 @@ def _naming(made: str, lines: Iterable[str]) -> list[str]:
     return [line for line in lines if made in line]
 
 
-def _whose(kind: str, request: str, lines: list[str]) -> SetOff:
+def _whose(app: App, kind: str, request: str, lines: list[str]) -> SetOff:
     others = [line for line in lines if request not in line]
-    return SetOff(kind, len(lines), len(lines) - len(others), others[0].strip()[:_SHOWN] if others else "")
+    return SetOff(
+        kind, len(lines), len(lines) - len(others), app.without_secrets(others[0].strip())[:_SHOWN] if others else ""
+    )

@@ -16,6 +16,8 @@ PATIENCE_S: Final = 6.0
 """For so long nothing more may come before the rest is taken to be lost."""
 _LOOK_S: Final = 0.2
 _OFTEN_S: Final = 0.02
+_SOON_S: Final = 0.6
+"""What is there by then is timed more closely, for by that it is known later when a table is being read."""
 
 
 class Tables:
@@ -65,7 +67,7 @@ class Tables:
             if self.missing == 0 or self.doubled or time.monotonic() - moved > PATIENCE_S:
                 return self.missing == 0 and not self.doubled
             self._tell(f"waiting for rows: {there} of {self.rows}")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_OFTEN_S if self.after_s < _SOON_S else _LOOK_S)
 
     async def amid(self, within_s: float) -> None:
         """Wait until some rows are there and others are not; if that is not seen, as long as `within_s`."""

@@ -51,8 +51,8 @@ class Guessing(msgspec.Struct, frozen=True):
     tried: int = 0
     said: int = 0
     """The status of what is said for a wrong one."""
-    stopped: int = 0
-    """The status of what was said instead, after some; 0 where nothing was."""
+    stopped: int | None = None
+    """The status of what was said instead, after some; 0 where the connection was cut, None where nothing was."""
     seconds: float = 0.0
     let_in: bool | None = None
     """Whether the right password was taken at once after them; None where that is not known."""
@@ -149,11 +149,12 @@ def unguarded(facts: Guessing) -> Judgement | None:
     """What is wrong with how guesses were met, if anything is. None of it is chance."""
     if facts.pretended and facts.believed == facts.pretended:
         why = (
-            f"A client that had to wait after {facts.tried} wrong passwords ({facts.stopped} from {facts.where}) was "
-            f"heard again each time that it named another address in X-Forwarded-For, {facts.believed} times."
+            f"A client that had to wait after {facts.tried} wrong passwords ({facts.stopped or 'a cut'} from "
+            f"{facts.where}) was heard again each time that it named another address in X-Forwarded-For, "
+            f"{facts.believed} times."
         )
         return broken(why, "X-Forwarded-For believed", mend=_MEND_ADDRESS, certain=True)
-    if facts.tried >= MOST and not facts.stopped and facts.let_in is not False:
+    if facts.tried >= MOST and facts.stopped is None and facts.let_in is not False:
         then = ", and the right one was taken right after them" if facts.let_in else ""
         why = (
             f"{facts.tried} wrong passwords in a row for one name, in {facts.seconds:.0f} s from one address, were each"

@@ -37,10 +37,9 @@ class Crowd(msgspec.Struct, frozen=True):
 
 async def crowd(app: App, seed: int) -> Crowd:
     """About two hundred who sign in within a tenth of a second, and wait for two. Raises LoadFailed."""
-    found = await entrance(app, "someone-{n}", "a password that nobody has")
-    if found is None:
+    sent = await entrance(app, "someone-{n}", "a password that nobody has")
+    if sent is None:
         return Crowd()
-    sent = found.request
     headers = {**app.stranger.headers, **sent.headers, "Connection": "close"}
     body = (sent.body or b"").replace(b"%7Bn%7D", b"{n}")
     template = Template(sent.path, sent.method, tuple(headers.items()), body)
@@ -48,7 +47,7 @@ async def crowd(app: App, seed: int) -> Crowd:
     run = await offered(Job(app.port, [template], phases, kind="new", timeout_s=PATIENCE_S, seed=seed))
     refusals = percentiles(one.took for one in run.requests if one.outcome == Outcome.REFUSED)
     return Crowd(
-        place=f"{sent.method} {sent.path}",
+        place=f"{sent.method} {sent.path.partition('?')[0]}",
         asked=len(run.requests),
         answered=sum(one.status > 0 and one.outcome != Outcome.REFUSED for one in run.requests),
         refused=refusals.number,

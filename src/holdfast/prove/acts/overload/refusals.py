@@ -36,7 +36,7 @@ class Refusals(msgspec.Struct, frozen=True):
 
     seen: int = 0
     silent: int = 0
-    """Those that do not say when to come again."""
+    """Those that do not say when to come again, where others of the same backend do, or their own words say so."""
     unmarked: int = 0
     """Those that do not say that nothing was begun."""
     marks: bool = False
@@ -57,12 +57,17 @@ class Seen:
         self.probed: list[Answer] = []
         self._probe = probe
 
+    @property
+    def _promised(self) -> bool:
+        """Whether Retry-After is in any refusal, as a header or in what it says."""
+        return any("retry-after" in one.headers or b"retry-after" in one.body.lower() for one in self.refused)
+
     def found(self, *, marks: bool) -> Refusals:
         """What they amount to. `marks`: another refusal says that nothing was begun."""
         words = {_words(one) for one in self.refused}
         return Refusals(
             seen=len(self.refused),
-            silent=sum("retry-after" not in one.headers for one in self.refused),
+            silent=sum("retry-after" not in one.headers for one in self.refused) if self._promised else 0,
             unmarked=sum(MARK not in one.headers for one in self.refused),
             marks=marks or any(MARK in one.headers for one in self.refused),
             probe=self._probe,
@@ -123,8 +128,8 @@ def amiss(found: Refusals) -> Judgement | None:
     """Broken where refusals leave out what whoever is refused has to know, or meet a probe."""
     if found.silent >= _FEWEST:
         return broken(
-            f"Of {found.seen} refusals {found.silent} had no Retry-After: who is refused does not learn when to come "
-            "again, and all come back together.",
+            f"Of {found.seen} refusals {found.silent} had no Retry-After, though the backend speaks of it: who is "
+            "refused does not learn when to come again.",
             f"{found.silent} of {found.seen} without Retry-After",
             mend=_MEND,
             certain=True,
@@ -143,6 +148,5 @@ def amiss(found: Refusals) -> Judgement | None:
             "any other: who restarts or removes what does not answer its probes would do so.",
             f"{found.probes_refused} of {found.probed} probes refused",
             mend=_MEND_PROBE,
-            certain=True,
         )
     return None
