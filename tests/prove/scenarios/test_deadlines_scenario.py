@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
+from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.props.leaving import Left

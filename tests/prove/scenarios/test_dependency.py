@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
-from scenarios.proving import proving, verdict
+from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.acts.dependency.silence import Silence, silences

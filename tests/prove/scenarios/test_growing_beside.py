@@ -1,7 +1,7 @@
 """Bounded: what else comes in beside uploads, against a small backend that holds it, or does not."""
 
 import pytest
-from scenarios.proving import proving
+from proving import proving
 
 from holdfast.prove.acts.growing_upload.large_forms import forms
 from holdfast.prove.acts.growing_upload.long_lists import endless, lists

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 
 import pytest
-from scenarios.proving import UVICORN, proving, verdict
+from proving import UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.acts.deadlines.overdue import HOLDFAST, Overdue, Said

@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 import pytest
-from scenarios.proving import HOLDFAST, UVICORN, proving, verdict
+from proving import HOLDFAST, UVICORN, proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.acts.overload.crowd import Crowd

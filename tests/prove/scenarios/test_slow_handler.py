@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from scenarios.proving import proving, verdict
+from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.props.meanwhile import Pace

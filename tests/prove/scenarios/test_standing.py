@@ -4,7 +4,7 @@ import asyncio
 import shutil
 
 import pytest
-from scenarios.proving import proving, verdict
+from proving import proving, verdict
 
 from holdfast.decide.verdicts import Verdict
 from holdfast.prove.acts.slow_handler.slow_disk import SlowDisk
