@@ -26,7 +26,7 @@ _FILES: Final = 50
 """In one form."""
 _FORMS_AT_ONCE: Final = 4
 _BOUNDARY: Final = "prove-boundary"
-_FILLED_S: Final = 7.0
+_FILLED_S: Final = 16.0
 _MOST_LISTS: Final = 4
 _MEND: Final = "Give a page at most so many, whatever is asked for: say a maximum for it, and where the next page is."
 
