@@ -19,6 +19,8 @@ SYNCS: Final = frozenset({"fsync", "fdatasync", "sync", "syncfs"})
 WRITES: Final = frozenset({"write", "pwrite64", "writev", "pwritev", "pwritev2"})
 SQLITE: Final = '"SQLite format 3'
 """How the first page of a database begins, in a write of it; each transaction with a rollback journal writes that."""
+LOG: Final = re.compile(r"(?:^|[^0-9/])[^/]*\.(?:log|jsonl|ndjson|out|err)(?:\.\d+)?$|/logs?/")
+"""What is written after an answer, and about it."""
 BESIDE: Final = ("-journal", "-wal")
 NOWHERE: Final = ("/dev/", "/proc/", "/sys/")
 _UNLINKS: Final = frozenset({"unlink", "unlinkat"})
@@ -112,7 +114,7 @@ def changes(mine: Sequence[Call], logs: Collection[str]) -> Iterator[tuple[Call,
     journaled = {path.removesuffix("-journal") for call in mine for path in _journals(call)}
     for call in mine:
         where = place(call)
-        if call.result < 0 or where in logs:
+        if call.result < 0 or where in logs or LOG.search(where):
             continue
         if call.name in _UNLINKS | _RENAMES and call.paths:
             yield call, call.paths[-1].removesuffix("-journal")

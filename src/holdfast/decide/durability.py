@@ -17,7 +17,7 @@ from enum import StrEnum
 from posixpath import dirname, normpath
 from typing import Final, NamedTuple
 
-from holdfast.decide.commits import NOWHERE, SQLITE, SYNCS, WRITES, changes, told_too_soon, unjournaled
+from holdfast.decide.commits import LOG, NOWHERE, SQLITE, SYNCS, WRITES, changes, told_too_soon, unjournaled
 from holdfast.decide.syscalls import DELETED, Call
 
 _SIZES: Final = frozenset({"ftruncate", "fallocate"})
@@ -38,7 +38,6 @@ TRACED: Final = (
 
 _MAIN: Final = re.compile(r"\.(?:sqlite3?|db3?)$")
 _DATABASE: Final = re.compile(rf"-(?:wal|journal)$|{_MAIN.pattern}")
-_LOG: Final = re.compile(r"(?:^|[^0-9/])[^/]*\.(?:log|jsonl|ndjson|out|err)(?:\.\d+)?$|/logs?/")
 _TCP: Final = re.compile(r"TCP(?:v6)?:\[(?P<local>\S+):(?P<local_port>\d+)->(?P<peer>\S+):(?P<peer_port>\d+)\]")
 
 
@@ -282,9 +281,7 @@ def durability(seen: Iterable[Call], asked: Asked, world: World) -> Durability:
     unseen = _unseen(mine, holding, asked)
     elsewhere = tuple(_elsewhere(mine, asked))
     if asked.removes and not elsewhere:
-        changed = [
-            (call.ended < answer.began, path) for call, path in changes(mine, world.logs) if not _LOG.search(path)
-        ]
+        changed = [(call.ended < answer.began, path) for call, path in changes(mine, world.logs)]
         in_time = any(early for early, _ in changed)
         unsafe += [Unsafe(path, Danger.LATER) for _, path in changed[:1] if not in_time]
         unseen = "" if in_time else unseen
@@ -339,7 +336,7 @@ def _holding(disk: _Disk, asked: Asked) -> Iterator[tuple[str, _File]]:
         and not path.endswith(DELETED)
         and not path.endswith("-shm")
     }
-    logs = {path for path in written if _LOG.search(path)}
+    logs = {path for path in written if LOG.search(path)}
     databases = {path for path, file in written.items() if file.database or _DATABASE.search(path)}
     marked = {path for path, file in written.items() if file.marked} - logs
     if not marked and (asked.size or not databases):
@@ -371,7 +368,7 @@ def _later(holding: Mapping[str, _File], after: _Disk, asked: Asked) -> Iterator
     """What was written too late, where not all of the data was in files in time."""
     if sum(file.marked for file in holding.values()) < asked.size:
         for path, file in after.files.items():
-            if file.marked and not path.endswith(DELETED) and not _LOG.search(path):
+            if file.marked and not path.endswith(DELETED) and not LOG.search(path):
                 yield Unsafe(path, Danger.LATER)
 
 
