@@ -5,7 +5,8 @@
     python bench/mutants.py --unmutated 20        the depot as it is, so often: nothing may be broken
     python bench/mutants.py --write               also the table of docs/prove.md
 
-The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy
+What became of each fault when it was tried last is kept in build/mutants.json, and is what the table shows; so it may be
+filled promise by promise. The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy
 of the sources; the backend runs from the copy, and the judge from here. A fault is found if the promise that it breaks
 is broken, and by nothing else.
 """
@@ -25,6 +26,7 @@ from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
 FAULTS: Final = Path(__file__).with_suffix("")
+KNOWN: Final = ROOT / "build" / "mutants.json"
 PAGE: Final = ROOT / "docs" / "prove.md"
 CONFIG: Final = ROOT / "depot" / "pyproject.toml"
 SERVE: Final = f"{sys.executable} -m holdfast run depot.app:app --host 127.0.0.1 --port {{port}}"
@@ -103,6 +105,19 @@ def proved(sources: Path, arguments: Sequence[str]) -> dict[str, Any]:
         return json.loads(file.read_text())["promises"]
 
 
+def remembered() -> list[Verdict]:
+    """What became of each fault when it was tried last."""
+    known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
+    return [Verdict(one, *known[one.name]) for one in mutants() if one.name in known]
+
+
+def remember(verdict: Verdict) -> None:
+    """Keep it."""
+    known = {one.mutant.name: one[1:] for one in [*remembered(), verdict]}
+    KNOWN.parent.mkdir(exist_ok=True)
+    KNOWN.write_text(json.dumps(known, indent=1))
+
+
 def table(verdicts: Sequence[Verdict]) -> str:
     """How many of each promise's faults were found, and those that were not."""
     lines = ["| promise | faults | found |", "|---|---|---|"]
@@ -147,13 +162,14 @@ def main() -> None:
     for number, mutant in enumerate(chosen, 1):
         verdicts.append(judged(mutant, options.seed))
         one = verdicts[-1]
+        remember(one)
         mark = f"[{number} of {len(chosen)}] {one.took_s:4.0f} s {'found ' if one.found else 'MISSED'}"
         print(f"{mark} {mutant.promise}: {mutant.name}: {one.verdict}: {one.why[:150]}", flush=True)
     print(f"\n{table(verdicts)}")
     if options.write:
         text = PAGE.read_text()
         before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table(verdicts)}\n{END}{after}")
+        PAGE.write_text(f"{before}{BEGIN}\n\n{table(remembered())}\n{END}{after}")
     sys.exit(sum(one.found for one in verdicts) < 0.95 * len(verdicts))
 
 
