@@ -5,8 +5,10 @@
     python bench/mutants.py --unmutated 20        the depot as it is, so often: nothing may be broken
     python bench/mutants.py --write               also the table of docs/prove.md
 
-What became of each fault when it was tried last is kept in build/mutants.json, and is what the table shows; so it may be
-filled promise by promise. The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy
+What became of each fault when it was tried last is kept in build/mutants.json, and is what the table shows; so it may
+be filled promise by promise.
+
+The faults are in bench/mutants/*.toml: a text of one file, and what stands there instead. Each is planted into a copy
 of the sources; the backend runs from the copy, and the judge from here. A fault is found if the promise that it breaks
 is broken, and by nothing else.
 """
@@ -107,7 +109,7 @@ def proved(sources: Path, arguments: Sequence[str]) -> dict[str, Any]:
 
 def remembered() -> list[Verdict]:
     """What became of each fault when it was tried last."""
-    known = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
+    known: dict[str, Any] = json.loads(KNOWN.read_text()) if KNOWN.exists() else {}
     return [Verdict(one, *known[one.name]) for one in mutants() if one.name in known]
 
 
