@@ -4,6 +4,7 @@
     python bench/mutants.py --only durable        those of one promise, or one by its name
     python bench/mutants.py --unmutated 20        the depot as it is, so often: nothing may be broken
     python bench/mutants.py --write               also the table of docs/prove.md
+    python bench/mutants.py --table               nothing but that table, of what is known
 
 What became of each fault when it was tried last is kept in build/mutants.json, and is what the table shows; so it may
 be filled promise by promise.
@@ -134,6 +135,13 @@ def table(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*lines, ""])
 
 
+def write() -> None:
+    """The table of what is known, into the page."""
+    text = PAGE.read_text()
+    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table(remembered())}\n{END}{after}")
+
+
 def unmutated(times: int) -> bool:
     """The depot as it is, whole; whether nothing was broken."""
     well = True
@@ -156,10 +164,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unmutated", type=int, default=0, metavar="TIMES")
     parser.add_argument("--write", action="store_true", help="also write the table of docs/prove.md")
+    parser.add_argument("--table", action="store_true", help="run nothing, and write the table of what is known")
     options = parser.parse_args()
     if options.unmutated:
         sys.exit(not unmutated(options.unmutated))
+    if options.table:
+        write()
+        return
     chosen = [one for one in mutants() if not options.only or {one.name, one.promise} & set(options.only)]
+    if not chosen:
+        sys.exit(f"No promise and no fault is called {' or '.join(options.only)}.")
     verdicts: list[Verdict] = []
     for number, mutant in enumerate(chosen, 1):
         verdicts.append(judged(mutant, options.seed))
@@ -169,9 +183,7 @@ def main() -> None:
         print(f"{mark} {mutant.promise}: {mutant.name}: {one.verdict}: {one.why[:150]}", flush=True)
     print(f"\n{table(verdicts)}")
     if options.write:
-        text = PAGE.read_text()
-        before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table(remembered())}\n{END}{after}")
+        write()
     sys.exit(sum(one.found for one in verdicts) < 0.95 * len(verdicts))
 
 
