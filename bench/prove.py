@@ -6,8 +6,8 @@
     python bench/prove.py --only depot the depot alone; the twin as it was proven last
 
 The twin is proven once, the depot as `holdfast prove` does it: again where something is broken. The twin runs in an
-environment of its own (build/twin), which `make prove` builds. Exit code 1 where the depot breaks a promise, or the twin
-breaks fewer than eight.
+environment of its own (build/twin), which `make prove` builds. Exit code 1 where the depot breaks a promise, or the
+twin breaks fewer than eight.
 """
 
 import argparse
