@@ -34,10 +34,10 @@ BUILD: Final = Path(__file__).parent.parent / "build"
 sys.path[:0] = [str(HERE), str(HERE.with_name("uploads"))]
 
 import gone  # noqa: E402 - a script
-import memory  # noqa: E402
-from contenders import CONTENDERS, Contender, Place, one_turn, there  # noqa: E402
-from databases import fill_sqlite, filled_postgres  # noqa: E402
-from tables import Results, machine, rates_table, verdicts  # noqa: E402
+import memory  # noqa: E402 - a script
+from contenders import CONTENDERS, Contender, Place, one_turn, there  # noqa: E402 - a script
+from databases import fill_sqlite, filled_postgres  # noqa: E402 - a script
+from tables import Results, machine, rates_table, verdicts  # noqa: E402 - a script
 
 
 def alternate(rounds: int, contenders: Sequence[Contender], rows: int, place: Place) -> Results:

@@ -40,14 +40,14 @@ PICTURES: Final = PAGE.with_name("pictures")
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import kept  # noqa: E402 - a script
-import overhead  # noqa: E402
-import pictures  # noqa: E402
-import silent  # noqa: E402
-import tables  # noqa: E402
-import verdicts  # noqa: E402
-from capacity import CLIENTS  # noqa: E402
-from contenders import Contender, ours, wanted  # noqa: E402
-from runs import (  # noqa: E402
+import overhead  # noqa: E402 - a script
+import pictures  # noqa: E402 - a script
+import silent  # noqa: E402 - a script
+import tables  # noqa: E402 - a script
+import verdicts  # noqa: E402 - a script
+from capacity import CLIENTS  # noqa: E402 - a script
+from contenders import Contender, ours, wanted  # noqa: E402 - a script
+from runs import (  # noqa: E402 - a script
     HANDLERS,
     KIND_NAMES,
     SETTLE_S,
@@ -63,7 +63,7 @@ from runs import (  # noqa: E402
     stepped,
     tell,
 )
-from serving import CORES, many_files, turns_per_ms  # noqa: E402
+from serving import CORES, many_files, turns_per_ms  # noqa: E402 - a script
 
 PARTS: Final = ("refusing", "levels", "steps", "silent", "overhead")
 SCREENED_AT: Final = 5.0

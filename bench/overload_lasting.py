@@ -16,11 +16,11 @@ from typing import Final
 sys.path[:0] = [str(Path(__file__).with_name("overload"))]
 
 from asked import job  # noqa: E402 - a script
-from contenders import OURS  # noqa: E402
-from runs import SETTLE_S, WARM_S, Length, Place, environment, measured_capacity  # noqa: E402
-from serving import generated, many_files, serving, turns_per_ms  # noqa: E402
+from contenders import OURS  # noqa: E402 - a script
+from runs import SETTLE_S, WARM_S, Length, Place, environment, measured_capacity  # noqa: E402 - a script
+from serving import generated, many_files, serving, turns_per_ms  # noqa: E402 - a script
 
-from holdfast.decide.latencies import tally  # noqa: E402
+from holdfast.decide.latencies import tally  # noqa: E402 - a script
 
 PATH: Final = "/five"
 KIND: Final = "anew"

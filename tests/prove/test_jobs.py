@@ -67,9 +67,9 @@ TAKEN = Job(POST, "/jobs/b", "waiting")
 
 async def test_one_that_is_accepted_names_itself_and_its_state(monkeypatch):
     Talk(monkeypatch, jobs=[state("waiting", 202), state("ready", 200), (202, "{}")])
-    assert (await asked(None, POST))[0] == Job(POST, "/jobs/a", "waiting")
-    assert (await asked(None, POST))[0] is None
-    assert (await asked(None, POST))[0] is None
+    assert await asked(None, POST) == Job(POST, "/jobs/a", "waiting")
+    assert await asked(None, POST) is None
+    assert await asked(None, POST) is None
 
 
 async def test_in_peace_it_is_seen_what_becomes_of_it(monkeypatch):

@@ -10,11 +10,11 @@ from typing import Final
 import msgspec
 
 from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
-from holdfast.prove.acts.dependency.calling import BOUND_S, back, calling, do, needs, talks
 from holdfast.prove.acts.dependency.silence import Silence, silences
 from holdfast.prove.charts import Chart, Series
 from holdfast.prove.config import Template
 from holdfast.prove.neighbours import Neighbour
+from holdfast.prove.props.calling import BOUND_S, back, calling, do, needs, talks
 from holdfast.prove.props.canary import fair, watched_machine
 from holdfast.prove.props.leaving import calls
 from holdfast.prove.props.meanwhile import Pace, paced

@@ -14,12 +14,13 @@ from holdfast.decide.verdicts import Judgement, broken, kept, not_proven
 from holdfast.prove.acts.planted_secrets.leaking import PIECE, Leak, Planted, found_in_text, in_bytes, leaks_of_log
 from holdfast.prove.acts.planted_secrets.planting import Ground, Sower, Sowing
 from holdfast.prove.http import Answer
+from holdfast.prove.props.calling import calling, do
 from holdfast.prove.props.outputs import log_lines, other_files
 from holdfast.prove.props.sign_in_pages import SIGN_INS, sign_in_pages
 from holdfast.prove.proxy import Proxy, Reset
 from holdfast.prove.running import App
 from holdfast.prove.scenario import Facts, Scenario
-from holdfast.prove.sending import fresh_names, request, table
+from holdfast.prove.sending import fresh_names, request
 from holdfast.prove.stage import Stage, Target, send
 
 _CREDENTIALS: Final = {"authorization", "cookie", "x-api-key", "x-auth-token"}
@@ -192,16 +193,16 @@ async def _signed_in(app: App, stage: Stage) -> None:
 
 async def _called(app: App, target: Target) -> None:
     """Have it call what it depends on, which answers, and then resets connections: addresses may hold secrets."""
-    calling = target.calls_out or target.write or target.upload
     proxies = [proxy for each in app.neighbours.values() for proxy in each.proxies]
-    if calling is None or not proxies:
+    if not proxies:
         return
     for ill in (False, True):
         async with AsyncExitStack() as faults:
             for proxy in proxies if ill else ():
                 await faults.enter_async_context(proxy.fault(Reset()))
             before = _tried(proxies)
-            await send(app, calling, content=table(10) if calling.file else None)
+            for each in calling(target)[:1]:
+                await do(app, target, each)
             for _ in range(round(_CALLED_S / _GLANCE_S)):
                 if _tried(proxies) > before:
                     break

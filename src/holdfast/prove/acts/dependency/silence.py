@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from holdfast.prove.acts.dependency.calling import back, calling, do, needs, talked, traffic
 from holdfast.prove.config import Template
 from holdfast.prove.http import Answer
 from holdfast.prove.neighbours import Neighbour
+from holdfast.prove.props.calling import back, calling, do, needs, talked, traffic
 from holdfast.prove.props.leaving import calls
 from holdfast.prove.proxy import HalfOpen
 from holdfast.prove.running import App

@@ -79,14 +79,14 @@ def _paths(one: Operation) -> list[str]:
     return [f"{one.path}?{query}" if query else one.path for query in queries]
 
 
-async def asked(app: App, template: Template) -> tuple[Job | None, Answer]:
+async def asked(app: App, template: Template) -> Job | None:
     """Ask for a job; None where it was not accepted, or does not say how it is called and how far it is."""
     _, answer = await send(app, template, timeout_s=_ASK_S)
     said = _said(answer)
     name = next((str(said[key]) for key in _NAMES if isinstance(said.get(key), str | int)), "")
     if answer.status != 202 or answer.error or not name or not _state(said):
-        return None, answer
-    return Job(template, f"{template.path.partition('?')[0]}/{quote(name, safe='')}", _state(said)), answer
+        return None
+    return Job(template, f"{template.path.partition('?')[0]}/{quote(name, safe='')}", _state(said))
 
 
 async def state_of(app: App, job: Job) -> str:
@@ -118,7 +118,7 @@ async def in_peace(app: App, templates: Sequence[Template]) -> list[Peace]:
         async with free:
             if time.monotonic() > until:
                 return None
-            job, _ = await asked(app, template)
+            job = await asked(app, template)
             return await _watched(app, job, until) if job is not None else None
 
     made = await asyncio.gather(*(one(template) for template in templates))
@@ -149,7 +149,7 @@ async def until_refused(app: App, peaces: Sequence[Peace], soon: asyncio.Event) 
 
     async def made(peace: Peace) -> bool:
         """Whether it was accepted, and is done."""
-        job, _ = await asked(app, peace.job.template)
+        job = await asked(app, peace.job.template)
         if job is None:
             return False
         if job.first == peace.done:  # it was done before, and is no work that could be lost
