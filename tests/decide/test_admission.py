@@ -252,9 +252,15 @@ def test_where_nobody_is_louder_than_the_others_all_are_turned_away_alike():
     assert [admission.turn_away(NORMAL, now, 0.0, each) for each in ("a", "d", "new", None)] == [True] * 4
 
 
-def test_one_client_alone_is_not_loud():
+def test_one_client_alone_is_turned_away():
     admission, now = crowded(["proxy"])
     assert admission.turn_away(NORMAL, now, 0.0, "proxy")
+
+
+def test_whoever_comes_while_one_client_fills_the_queue_is_not_turned_away_for_it():
+    admission, now = crowded(["loud"])
+    assert not admission.turn_away(NORMAL, now, 0.0, "first seen now")
+    assert admission.enqueue(ticket("x", now, tenant="first seen now"), 2, now, 0.0) is None
 
 
 # -- whatever happens --

@@ -22,7 +22,7 @@ _WINDOW_S: Final = 0.05
 _TURNED_AWAY: Final = 0.8
 """Where more of those who are let wait are refused later, some are refused at the door."""
 _LOUD: Final = 0.3
-"""A client that had a larger share of what was served lately is loud, where there are others."""
+"""A client that had a larger share of what was served lately is loud."""
 _MILD: Final = 0.25
 """Who had less than this part of what the loud one had is not refused for it at the door."""
 _LOOKED_AT: Final = 64
@@ -337,8 +337,8 @@ class Admission:
         return self._mild > 0.0 and self._accounts.get(tenant, _NOBODY).used < self._mild
 
     def _listen(self) -> None:
-        """See whether one client is loud beside others."""
-        used = [account.used for account in self._accounts.values()] if len(self._accounts) > 1 else [0.0]
+        """See whether one client is loud. One of whom alone we know is: the others may be those that were refused."""
+        used = [account.used for account in self._accounts.values()] or [0.0]
         loudest = max(used)
         self._mild = _MILD * loudest if loudest > _LOUD * sum(used) else 0.0
 
