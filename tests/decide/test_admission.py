@@ -176,8 +176,7 @@ def overflow(admission, seconds, now=0.0, priority=NORMAL, chance=0.5):
 def test_a_queue_that_overflows_for_long_refuses_at_the_door():
     admission = full()
     _, whys = overflow(admission, 3.0, chance=0.1)
-    assert admission.ratio > 0.3
-    assert whys[-20:].count(Why.SHED) > 10
+    assert whys[-1000:].count(Why.SHED) > 700  # the rest of them waited first
 
 
 def test_nothing_is_refused_at_the_door_two_seconds_after_a_slot_was_free():
@@ -248,8 +247,8 @@ def test_a_loud_client_is_turned_away_at_the_door_and_the_others_are_not():
 
 
 def test_where_nobody_is_louder_than_the_others_all_are_turned_away_alike():
-    admission, now = crowded(["a", "b", "c", "d"])
-    assert [admission.turn_away(NORMAL, now, 0.0, each) for each in ("a", "d", "new", None)] == [True] * 4
+    admission, now = crowded(["a", "b", "c", "d", "e"])
+    assert [admission.turn_away(NORMAL, now, 0.0, each) for each in ("a", "e", "new", None)] == [True] * 4
 
 
 def test_one_client_alone_is_turned_away():

@@ -21,10 +21,12 @@ _LIVES: Final = 200.0
 _WINDOW_S: Final = 0.05
 _TURNED_AWAY: Final = 0.8
 """Where more of those who are let wait are refused later, some are refused at the door."""
-_LOUD: Final = 0.3
+_LOUD: Final = 0.24
 """A client that had a larger share of what was served lately is loud."""
-_MILD: Final = 0.25
+_MILD: Final = 0.5
 """Who had less than this part of what the loud one had is not refused for it at the door."""
+_MILD_PATIENCE: Final = 2.0
+"""So many times as long as usual it may wait then: a line of the loud one is before it, not many like itself."""
 _LOOKED_AT: Final = 64
 """Among so many of those who are next, whoever had the least comes first."""
 _NEVER: Final = float("inf")
@@ -60,9 +62,9 @@ class AdmissionSettings(NamedTuple):
     """How many may wait in a queue that is pressed, as a multiple of the limit."""
     queue_most: int = 1000
     """How many may wait in one that is not."""
-    wait_s: float = 0.08
+    wait_s: float = 0.07
     """How long one may wait in a queue that is not pressed."""
-    wait_critical_s: float = 0.08
+    wait_critical_s: float = 0.07
     """How long one of the first class may wait."""
     pressed_wait_s: float = 0.02
     """How long one may wait in a queue that is pressed."""
@@ -269,9 +271,9 @@ class Admission:
         return late
 
     def _due(self, ticket: Ticket, line: _Line) -> float:
-        """When one that waits is refused. In a line that is pressed by a loud client the others wait as in any."""
-        mild = line.pressed and ticket.account.used < self._mild
-        patience = self.settings.wait_s if mild else line.patience(self.settings)
+        """When one that waits is refused. While one client is loud, the others may wait for longer than usual."""
+        mild = ticket.account.used < self._mild
+        patience = _MILD_PATIENCE * self.settings.wait_s if mild else line.patience(self.settings)
         due = ticket.arrived + patience
         return due if ticket.deadline is None else min(due, ticket.deadline)
 

@@ -20,7 +20,7 @@ class SheddingSettings(Settings, prefix="HOLDFAST", title="shedding"):
         option(
             "Milliseconds that a request may wait to be served, in a burst; one of many waits less.", ge=1, le=10_000
         ),
-    ] = 80
+    ] = 70
     priority_routes: Annotated[
         tuple[str, ...],
         option(

@@ -111,7 +111,7 @@ def bursts() -> list[Check]:
         share = patient.refusals(0, 60) / patient.count()
         checks.append(at_most(f"bursts of {times:g} x, 500 ms to wait: refused, share", share, 0.01))
         share = record.refusals(0, 60) / record.count()
-        checks.append(at_most(f"bursts of {times:g} x, 80 ms to wait: refused, share", share, 0.5))
+        checks.append(at_most(f"bursts of {times:g} x, 70 ms to wait: refused, share", share, 0.5))
     return checks
 
 
