@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import errno
 import hashlib
 import html
 import json
@@ -65,6 +66,14 @@ async def test_the_unforeseen_is_a_500_without_internals_and_its_traceback_is_in
     assert b"hunter2" not in answer.body
     assert b"RuntimeError" not in answer.body
     assert [record.exc_info[1].args for record in caplog.records] == [("password=hunter2 at 10.0.0.1",)]
+
+
+async def test_where_too_many_files_are_open_the_caller_is_told_to_come_again_and_no_path(caplog):
+    with caplog.at_level(logging.ERROR):
+        answer = await call(layered(raising(OSError(errno.EMFILE, "Too many open files", "/srv/private.db"))))
+    assert (answer.status, answer.header("retry-after")) == (503, "5")
+    assert b"private" not in answer.body
+    assert len(caplog.records) == 1
 
 
 async def test_an_error_below_500_leaves_no_traceback_in_the_log(caplog):

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
+from waiting import cancelled, until
 
 from depot import contents, flat_files, records
 from depot.database import Database
@@ -137,6 +138,32 @@ def test_a_lease_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
     assert again is not None
     with again:
         assert leases.take(ID) is None
+
+
+async def test_who_holds_a_lease_on_the_loop_keeps_others_out_until_the_end_of_the_block(tmp_path: Path) -> None:
+    leases = Leases(tmp_path)
+    async with leases.held(ID) as first, leases.held(ID) as second:
+        assert (first, second) == (True, False)
+    async with leases.held(ID) as again, leases.held_new() as new:
+        assert again
+        assert {each.name for each in tmp_path.iterdir()} == {ID, new}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 20, 50, 100, 1000, 10_000])
+async def test_a_lease_is_let_go_of_wherever_its_holder_is_cancelled(tmp_path: Path, turns: int) -> None:
+    async def hold() -> None:
+        async with Leases(tmp_path).held(ID):
+            await asyncio.Event().wait()
+
+    holding = asyncio.create_task(hold())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await cancelled(holding)
+    await until(lambda: not any(offload.numbers()["thread"]))
+    assert list(tmp_path.iterdir()) == []
+    async with Leases(tmp_path).held(ID) as ours:
+        assert ours
 
 
 # -- files as they come in --

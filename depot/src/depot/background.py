@@ -99,7 +99,7 @@ class Background:
             return False
         await records.remove(self._database, removal.file_no)
         await self._blobs.remove(removal.file_id)
-        self._leases.forget(removal.file_id)
+        await self._leases.forget(removal.file_id)
         await self._database.write(_removed, removal.file_no)
         return True
 

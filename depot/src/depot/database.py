@@ -144,6 +144,8 @@ def _explained() -> Generator[None]:
         what = str(error.orig)
         if "locked" in what:
             raise Unavailable("The database is busy.", headers={"retry-after": "5"}) from error
+        if "unable to open" in what:  # as where no file descriptor is left
+            raise Unavailable("The database cannot be opened.", headers={"retry-after": "5"}) from error
         if "full" in what:
             raise InsufficientStorage from error
         if "interrupted" in what:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from depot import contents, records
 from depot.answers import FileOut
 from depot.database import Database
-from depot.leases import Lease, Leases
+from depot.leases import Leases
 from depot.models import FAILED, READING, READY, STORED, File
 from depot.reading import Problems, Record, Unreadable, read
 from depot.webhook import Herald
@@ -44,8 +44,6 @@ class Claim:
     """The request that sent it: the log tells of the reading under the same ID."""
     again: bool
     """Whether someone began to read it before."""
-    lease: Lease
-    """Held until all of it is in the database."""
 
 
 class Deleted(Exception):
@@ -66,12 +64,20 @@ class Intake:
 
     async def read_next(self) -> bool:
         """Read one file, the oldest that nobody reads. False if there is none."""
-        claim = await self._claim()
-        if claim is None:
-            return False
-        with claim.lease, continuing(claim.request_id):
-            await self._read_and_tell(claim)
-        return True
+        for file_no, file_id in await self._database.read(_unread):
+            async with self._leases.held(file_id) as ours:
+                claim = await self._claim(file_no, file_id) if ours else None
+                if claim is not None:
+                    with continuing(claim.request_id):
+                        await self._read_and_tell(claim)
+                    return True
+        return False
+
+    async def _claim(self, file_no: int, file_id: str) -> Claim | None:
+        if await self._blobs.size(file_id) is None:
+            await self._database.write(_lose, file_no)
+            return None
+        return await self._database.write(_begin, file_no)
 
     async def _read_and_tell(self, claim: Claim) -> None:
         started = time.monotonic()
@@ -84,22 +90,6 @@ class Intake:
         counts = {"records": file.records, "problems": file.problems_total, "seconds": seconds}
         logger.info("file read", extra={"file_id": file.id, "state": file.state, **counts})
         self._herald.tell(FileOut.of(file))
-
-    async def _claim(self) -> Claim | None:
-        for file_no, file_id in await self._database.read(_unread):
-            lease = self._leases.take(file_id)
-            if lease is None:
-                continue
-            with ExitStack() as stack:
-                stack.enter_context(lease)
-                if await self._blobs.size(file_id) is None:
-                    await self._database.write(_lose, file_no)
-                    continue
-                claim = await self._database.write(_begin, file_no, lease)
-                if claim is not None:
-                    stack.pop_all()
-                    return claim
-        return None
 
     async def _read(self, claim: Claim) -> File:
         problems = Problems()
@@ -145,14 +135,14 @@ def _unread(session: Session) -> list[tuple[int, str]]:
     return found
 
 
-def _begin(session: Session, file_no: int, lease: Lease) -> Claim | None:
+def _begin(session: Session, file_no: int) -> Claim | None:
     """Claim the file if it still is to be read: its last reader may have been done just before it was ours."""
     file = session.get(File, file_no)
     if file is None or file.state not in _UNREAD:
         return None
     again = file.state == READING
     file.state, file.records = READING, 0
-    return Claim(file.no, file.id, file.name, file.request_id, again, lease)
+    return Claim(file.no, file.id, file.name, file.request_id, again)
 
 
 def _lose(session: Session, file_no: int) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from depot.activity import note
 from depot.database import Database
-from depot.leases import Lease, Leases
+from depot.leases import Leases
 from depot.models import CUT, DOOMED, RUNNING, WAITING, Account, Export, now
 from holdfast import HoldfastError, TooMany, current, exports
 
@@ -66,7 +66,6 @@ class Claim(NamedTuple):
 
     no: int
     id: str
-    lease: Lease
 
 
 class Making:
@@ -91,10 +90,9 @@ class Making:
     @asynccontextmanager
     async def sending(self, account: Account, name: str, form: str, made: Made) -> AsyncGenerator[None]:
         """Note that a report is sent to an account, and follow it while the block sends it. Raises TooMany."""
-        export_id, lease = self._leases.take_new()
-        with lease:
+        async with self._leases.held_new() as export_id:
             no = await self._database.write(_begin, account, name, form, export_id)
-            async with self.following(Claim(no, export_id, lease), made):
+            async with self.following(Claim(no, export_id), made):
                 yield
 
     @asynccontextmanager

@@ -8,7 +8,6 @@ been the reason.
 import asyncio
 import logging
 import time
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, NamedTuple
@@ -61,25 +60,14 @@ class Preparing:
 
     async def prepare_next(self) -> bool:
         """Make one file, the one that has waited longest. False if none waits."""
-        wanted = await self._claim()
-        if wanted is None:
-            return False
-        with wanted.claim.lease, continuing(wanted.request_id):
-            await self._prepare(wanted)
-        return True
-
-    async def _claim(self) -> _Wanted | None:
         for no, export_id in await self._database.read(_in_state, WAITING):
-            lease = self._leases.take(export_id)
-            if lease is None:
-                continue
-            with ExitStack() as stack:
-                stack.enter_context(lease)
-                wanted = await self._database.write(_begin, Claim(no, export_id, lease))
+            async with self._leases.held(export_id) as ours:
+                wanted = await self._database.write(_begin, Claim(no, export_id)) if ours else None
                 if wanted is not None:
-                    stack.pop_all()
-                    return wanted
-        return None
+                    with continuing(wanted.request_id):
+                        await self._prepare(wanted)
+                    return True
+        return False
 
     async def _prepare(self, wanted: _Wanted) -> None:
         made, began = Made(), time.monotonic()
@@ -127,21 +115,18 @@ class Preparing:
     async def remove_next(self) -> bool:
         """Remove the bytes of one export that was removed. Done twice, by two processes, it does no harm."""
         for no, export_id in await self._database.read(_in_state, DOOMED):
-            lease = self._leases.take(export_id)
-            if lease is None:
-                continue  # whoever makes it is about to stop
-            with lease:
-                await self._blobs.remove(export_id)
-                await self._database.write(_forget, no)
-            return True
+            async with self._leases.held(export_id) as ours:
+                if ours:  # else whoever makes it is about to stop
+                    await self._blobs.remove(export_id)
+                    await self._database.write(_forget, no)
+                    return True
         return False
 
     async def sweep(self) -> None:
         """Cut what a process that died has left, with its bytes; let go of what has been there long enough."""
         for no, export_id in await self._database.read(_in_state, RUNNING, _SWEPT_AT_ONCE):
-            lease = self._leases.take(export_id)
-            if lease is not None:
-                with lease:
+            async with self._leases.held(export_id) as ours:
+                if ours:
                     await self._cut(no, export_id)
         await self._database.write(_expire, rfc3339(datetime.now(UTC) - self._kept))
 

@@ -12,8 +12,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 
-from holdfast.errors import HoldfastError, Invalid, Unforeseen
-from holdfast.problems import log_failure, problem
+from holdfast.errors import HoldfastError, Invalid
+from holdfast.problems import log_failure, problem, told_as
 from holdfast.resources import Resources
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _ours(request: Request, error: Exception) -> Response:
     """An error of ours, on a server or in a test client without Holdfast around the application."""
     log_failure(error)
-    return _response(error if isinstance(error, HoldfastError) else Unforeseen(), request)
+    return _response(told_as(error), request)
 
 
 def _response(error: HoldfastError, request: Request) -> Response:

@@ -1,135 +1,22 @@
-"""Problem details (RFC 9457): every failure answered so that the caller can do something with it.
-
-{"type": "urn:holdfast:problem:not-found", "title": "Not Found", "status": 404,
- "detail": "There is nothing here.", "advice": "Check the address ...", "request_id": "0192..."}
-"""
+"""The layer that answers what nobody answered."""
 
 import asyncio
-import html
 import logging
-from base64 import b64encode
-from collections.abc import Mapping
-from hashlib import sha256
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
-
-from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send, header
-from holdfast.context import RequestContext, current
+from holdfast.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from holdfast.context import current
 from holdfast.decide.defaults import STATUSES, is_default, may_be_default
 from holdfast.errors import DeadlinePassed, HoldfastError, MethodNotAllowed, NotFound, Stopping, Unforeseen
+from holdfast.problems.document import problem, told_as
 
-TYPE: Final = "urn:holdfast:problem:"
 _LOG = logging.getLogger("holdfast.problems")
-_JSON: Final = (b"content-type", b"application/problem+json")
-_HTML: Final = (b"content-type", b"text/html; charset=utf-8")
-_NO_STORE: Final = (b"cache-control", b"no-store")
-NOT_EXECUTED: Final = (b"holdfast-not-executed", b"1")
-"""The header which says that a request was not begun, so that any may be sent again, also a POST."""
 _OF_DEFAULTS: Final[dict[int, type[HoldfastError]]] = {404: NotFound, 405: MethodNotAllowed, 500: Unforeseen}
 _REPLACED: Final = frozenset({b"content-type", b"content-length", b"content-encoding", b"etag", b"cache-control"})
 
 _TURNS: Final = 32
 """Turns of the event loop that a stream's end waits: such a middleware needs three, and may be in another one."""
 _ending: Final[set[asyncio.Task[None]]] = set()
-
-_encode = msgspec.json.Encoder(enc_hook=str).encode
-
-
-class Problem(NamedTuple):
-    """An answer that is a problem document, ready to be sent."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
-    async def send(self, send: Send) -> None:
-        """Send it as the whole answer."""
-        await send({"type": "http.response.start", "status": self.status, "headers": list(self.headers)})
-        await send({"type": "http.response.body", "body": self.body})
-
-
-def document(error: HoldfastError, request_id: str | None) -> dict[str, object]:
-    """The members of the problem document of `error`."""
-    return {
-        "type": TYPE + error.code,
-        "title": error.title(),
-        "status": error.status,
-        "detail": error.detail,
-        "advice": error.advice,
-        "request_id": request_id,
-        **error.members,
-    }
-
-
-def problem(error: HoldfastError, scope: Scope | None = None, *, request_id: str | None = None) -> Problem:
-    """The answer for `error`: a problem document, or a page where the client of `scope` is a browser that asks for one.
-
-    The request ID is that of the present request unless one is given.
-    """
-    record = current()
-    if record is not None:
-        record.problem = error.code
-        request_id = request_id or record.id
-    members = document(error, request_id)
-    as_page = scope is not None and wants_page(header(scope, b"accept"))
-    body = _page(members) if as_page else _encode(members)
-    headers: Headers = [_HTML if as_page else _JSON, (b"content-length", str(len(body)).encode()), _NO_STORE]
-    if as_page:
-        headers.append(_CSP)
-    headers.extend((key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in error.headers.items())
-    return Problem(error.status, headers, body)
-
-
-def wants_page(accept: bytes | None) -> bool:
-    """Whether a client prefers HTML: it names `text/html` before, or without, any JSON."""
-    if accept is None or b"text/html" not in accept:
-        return False
-    json = accept.find(b"json")
-    return json < 0 or accept.find(b"text/html") < json
-
-
-_STYLE: Final = """
-:root{color-scheme:light dark;--ground:#f6f8f7;--text:#16211e;--soft:#55625d;--line:#dbe2df;--accent:#0b6a5a;
-font:100%/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif}
-@media (prefers-color-scheme:dark){
-:root{--ground:#0f1413;--text:#e4ebe8;--soft:#9daba6;--line:#2a3532;--accent:#63cfb6}}
-body{margin:0;background:var(--ground);color:var(--text)}
-main{box-sizing:border-box;max-width:40rem;margin:0 auto;padding:clamp(2rem,16vh,9rem) 1.5rem 3rem}
-main{overflow-wrap:anywhere}
-h1{font-size:1.625rem;line-height:1.25;letter-spacing:-.015em;margin:0 0 1rem}
-p{margin:0 0 .75rem}
-.status{color:var(--accent);font-weight:600;margin:0}
-.id{margin-top:2rem;padding-top:1.25rem;border-top:1px solid var(--line);color:var(--soft);font-size:.875rem}
-code{display:block;color:var(--text);user-select:all}
-code{font:1rem/1.5 ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
-"""
-_PAGE: Final = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>{style}</style></head>
-<body><main><p class="status">{status}</p><h1>{title}</h1><p>{detail}</p><p>{advice}</p>{request}</main></body></html>
-"""
-_REQUEST: Final = """
-<div class="id"><p>Request ID <code>{request_id}</code></p>
-<p>Whoever runs this service finds in the log, under this ID, what happened. Name it when you ask for help.</p></div>
-"""
-# No link leads on from the page: of an application that is not known, no address is known to be there.
-_STYLE_HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()
-_CSP: Final = (
-    b"content-security-policy",
-    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'".encode(),
-)
-
-
-def _page(members: Mapping[str, object]) -> bytes:
-    """The page says what the document says; it runs no script and loads nothing."""
-    shown = {key: html.escape(str(members[key] or "")) for key in ("status", "title", "detail", "advice", "request_id")}
-    request = _REQUEST.format(**shown) if shown["request_id"] else ""
-    return _PAGE.format(style=_STYLE, request=request, **shown).encode()
-
-
-# -- the layer --
 
 
 def layer(app: ASGIApp) -> ASGIApp:
@@ -286,7 +173,7 @@ class _Answer:
         log_failure(error)
         if self.begun and (record is None or record.status):
             raise _Cut from error
-        await self._replace(error if isinstance(error, HoldfastError) else Unforeseen())
+        await self._replace(told_as(error))
 
 
 class _Cut(Exception):
@@ -316,7 +203,7 @@ async def _end_websocket(scope: Scope, send: Send, error: Exception, *, accepted
     if accepted or "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1011})
         return
-    made = problem(error if isinstance(error, HoldfastError) else Unforeseen(), scope)
+    made = problem(told_as(error), scope)
     await send({"type": "websocket.http.response.start", "status": made.status, "headers": made.headers})
     await send({"type": "websocket.http.response.body", "body": made.body})
 
@@ -349,46 +236,3 @@ def _content_length(message: Message) -> int | None:
         if name.lower() == b"content-length":  # Django writes names as people do
             return int(value) if value.isdigit() else None
     return None
-
-
-# -- refusals --
-
-
-class Refusal:
-    """A problem document made once, answered many times: only the request ID differs.
-
-    A refusal is a value that a layer returns with, not an exception.
-    """
-
-    __slots__ = ("_after", "_before", "_headers", "code", "status")
-
-    def __init__(self, error: HoldfastError, *headers: tuple[bytes, bytes]) -> None:
-        """Prepare the bytes for `error`; `headers` are sent beside its own."""
-        marker = "00000000-0000-7000-8000-000000000000"
-        made = problem(error, request_id=marker)
-        before, _, after = made.body.partition(marker.encode())
-        self._before, self._after = before, after
-        self._headers: Headers = [*made.headers, *headers]
-        self.status: int = made.status
-        self.code: str = error.code
-
-    def body(self, request_id: str) -> bytes:
-        """The body for the request with this ID, which is 36 characters long."""
-        return self._before + request_id.encode() + self._after
-
-    @property
-    def around(self) -> tuple[bytes, bytes]:
-        """What stands before and after the ID in the body."""
-        return self._before, self._after
-
-    @property
-    def headers(self) -> Headers:
-        """The headers, with the body's length."""
-        return list(self._headers)
-
-    async def answer(self, record: RequestContext, send: Send) -> None:
-        """Refuse the request of `record`."""
-        record.refused = True
-        record.problem = self.code
-        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body(record.id)})
