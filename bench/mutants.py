@@ -143,17 +143,19 @@ def write() -> None:
 
 
 def unmutated(times: int) -> bool:
-    """The depot as it is, whole; whether nothing was broken."""
+    """The depot as it is, whole; whether nothing was broken. Says why what was not kept was not."""
     well = True
     for number in range(1, times + 1):
         began = time.monotonic()
         promises = proved(ROOT, [])
-        verdicts = {name: one["verdict"] for name, one in promises.items()} if "failure" not in promises else promises
-        kept = [name for name, verdict in verdicts.items() if verdict == "kept"]
-        broken = {name: promises[name]["why"] for name, verdict in verdicts.items() if verdict == "broken"}
-        well = well and bool(kept) and not broken
-        took = f"[{number} of {times}] {time.monotonic() - began:.0f} s"
-        print(f"{took}, kept: {', '.join(kept)}; broken: {broken or 'none'}", flush=True)
+        failure = promises.pop("failure", None)
+        whys = {name: (one["verdict"], one["why"]) for name, one in promises.items() if one["verdict"] != "kept"}
+        broken = [name for name, (verdict, _) in whys.items() if verdict == "broken"]
+        well = well and not (failure or broken)
+        counted = f"{len(promises) - len(whys)} kept, {len(broken)} broken"
+        print(f"[{number} of {times}] {time.monotonic() - began:.0f} s, {failure or counted}", flush=True)
+        for name, (verdict, why) in whys.items():
+            print(f"    {verdict}: {name}: {why[:200]}", flush=True)
     return well
 
 
