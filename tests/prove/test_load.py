@@ -27,6 +27,7 @@ class Stub:
         self.answers = answers
         self.delay_s = delay_s
         self.heads: list[bytes] = []
+        self.clients: set[str] = set()
         self.connections = 0
         self.hung_up = 0
         self.port = 0
@@ -61,6 +62,7 @@ class Stub:
 
     async def _talk(self, reader, writer) -> None:
         self.connections += 1
+        self.clients.add(writer.get_extra_info("peername")[0])
         with contextlib.closing(writer), contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             for number in itertools.count():
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -149,6 +151,15 @@ def test_each_request_has_a_connection_of_its_own_where_they_are_new():
         record = run(stub.port, "new", (1.0, 100.0), timeout_s=5.0)
     assert counts(record) == {Outcome.GOOD}
     assert stub.connections == record.opened == len(record.requests)
+
+
+def test_connections_come_from_one_address_or_each_from_its_own():
+    with Stub() as stub:
+        run(stub.port, "new", (0.5, 100.0), timeout_s=5.0)
+        assert stub.clients == {"127.0.0.1"}
+        record = run(stub.port, "new", (0.5, 100.0), timeout_s=5.0, apart=True)
+    assert counts(record) == {Outcome.GOOD}
+    assert len(stub.clients) == 1 + record.opened
 
 
 def test_who_gives_up_closes_the_connection_and_connects_anew():

@@ -31,6 +31,7 @@ _CHANGES_AT: Final = 0.33
 _ALONE: Final = 32
 _BASE64: Final = 40
 _DIGITS: Final = 6
+_VOWELS: Final = 0.25
 
 
 def is_dull(run: str) -> bool:
@@ -61,7 +62,7 @@ def is_random(run: str) -> bool:
         tail = last  # user_2NNEqL2nrIRd... is somebody's identifier: only what follows the word counts
     if len(tail) < _ALONE or is_identifier(tail):
         return False
-    return _mixed(tail) or any(_dense(part) for part in _LONG_PART.findall(tail))
+    return _mixed(tail) or any(_dense(part) or _scrambled(part) for part in _LONG_PART.findall(tail))
 
 
 def is_base64(run: str) -> bool:
@@ -123,6 +124,15 @@ def _dense(part: str) -> bool:
     """Whether `part` is one long piece of letters with many digits among them, and no hash."""
     digits = sum(1 for char in part if char.isdigit())
     return len(part) >= _ALONE and digits >= _DIGITS and len(part) - digits >= _DIGITS and not is_identifier(part)
+
+
+def _scrambled(part: str) -> bool:
+    """Whether `part` is one long piece of letters, hardly a digit among them, and no names run together.
+
+    Of random letters 0.2 are vowels, and of English ones 0.4; CamelCase of short words changes case as often as chance.
+    """
+    vowels = sum(1 for char in part if char in "aeiouAEIOU")
+    return len(part) >= _ALONE and vowels <= _VOWELS * len(part) and has_both_cases(part)
 
 
 def _mixed(run: str) -> bool:

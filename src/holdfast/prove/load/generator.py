@@ -216,6 +216,8 @@ class Generator:
         self._lines[made.fileno()] = line
         self.opened += 1
         self.most_open = max(self.most_open, len(self._lines))
+        if self.job.apart:
+            made.bind((f"127.64.{self.opened >> 8 & 255}.{self.opened & 255}", 0))
         failure = made.connect_ex(self._address)  # another failure shows in what follows
         if failure in _OURS:
             raise OSError(failure, "the generator has no ports left to connect from")

@@ -90,6 +90,8 @@ class Job:
     """Fixes when each request comes, and which one."""
     timeout_s: float = 1.0
     """From the moment that a request was meant for."""
+    apart: bool = False
+    """Each connection comes from an address of its own, as if from as many clients; to 127.0.0.1 only."""
     pool: int = 64
     """Connections at most, where they are bounded."""
     closed: int = 0
@@ -110,6 +112,8 @@ class Job:
         """Raises ValueError for what cannot be done."""
         if self.kind not in KINDS:
             raise ValueError(f"a kind of clients is one of {', '.join(KINDS)}, not {self.kind!r}")
+        if self.apart and self.host != "127.0.0.1":
+            raise ValueError("only of 127.0.0.1 there are other addresses to come from")
         if bool(self.phases) == bool(self.closed):
             raise ValueError("a job has phases, or clients of a closed loop")
         if not sum(one.weight for one in self.templates):
