@@ -2,6 +2,7 @@ import base64
 import json
 import random
 import re
+import string
 import time
 import uuid
 from collections.abc import Mapping
@@ -261,6 +262,15 @@ def test_an_unknown_key_is_known_by_the_word_before_it_or_by_its_length():
     assert short not in REDACTOR.text(f"weather_key={short}")
     assert long not in REDACTOR.text(f"got {long}")
     assert long not in REDACTOR.text(f"/reset/{long}")
+
+
+def test_a_random_text_that_happens_to_have_no_digit_is_a_key_and_names_run_together_are_none():
+    chance = random.Random(1)
+    drawn = ["".join(chance.choices(string.ascii_letters, k=40)) for _ in range(1000)]
+    shown = [text for text in drawn if text in REDACTOR.text(f"after={text}")]
+    assert len(shown) < 250
+    names = "AbstractSingletonProxyFactoryBeanOfTheShop thisIsAVeryLongNameOfWhatItDoesToAll"
+    assert REDACTOR.text(names) == names
 
 
 @pytest.mark.parametrize(
