@@ -62,12 +62,22 @@ class Preparing:
         """Make one file, the one that has waited longest. False if none waits."""
         for no, export_id in await self._database.read(_in_state, WAITING):
             async with self._leases.held(export_id) as ours:
-                wanted = await self._database.write(_begin, Claim(no, export_id)) if ours else None
+                wanted = await self._begun(Claim(no, export_id)) if ours else None
                 if wanted is not None:
                     with continuing(wanted.request_id):
                         await self._prepare(wanted)
                     return True
         return False
+
+    async def _begun(self, claim: Claim) -> _Wanted | None:
+        """Begin, if it still is to be made. Where this process is stopped meanwhile, the report waits for the next."""
+        beginning = asyncio.ensure_future(self._database.write(_begin, claim))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await asyncio.wait({beginning})
+            await self._database.write(_wait_again, claim.no)
+            raise
 
     async def _prepare(self, wanted: _Wanted) -> None:
         made, began = Made(), time.monotonic()
@@ -152,6 +162,10 @@ def _begin(session: Session, claim: Claim) -> _Wanted | None:
     export.state = RUNNING
     account = session.get_one(Account, export.account_no)
     return _Wanted(claim, account, export.name, export.form, export.request_id)
+
+
+def _wait_again(session: Session, no: int) -> None:
+    session.execute(update(Export).where(Export.no == no, Export.state == RUNNING).values(state=WAITING))
 
 
 def _is_running(session: Session, no: int) -> bool:
