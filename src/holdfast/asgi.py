@@ -1,7 +1,7 @@
 """The ASGI types. https://asgi.readthedocs.io/en/latest/specs/main.html"""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 Scope: TypeAlias = MutableMapping[str, Any]
 """What is known of a connection when the application is called."""
@@ -15,6 +15,9 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 """Header names in lower case, with their values, in order."""
+
+INTERIM: Final = "holdfast.interim"
+"""Where a server that can send interim answers has a function in the scope's extensions: `send(status, headers)`."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from holdfast.asgi import ASGIApp, Headers, Message, Receive, Send
+from holdfast.asgi import INTERIM, ASGIApp, Headers, Message, Receive, Send
 from holdfast.context import ID_HEADER, RequestContext, leave_then, note_start, serve
 from holdfast.problems import is_logged
 from holdfast.serve.body import Body, Flag
@@ -182,9 +182,14 @@ class Cycle(RequestResponseCycle):
                 self._end()
         finally:
             self._leave()
+            self.let_go()
             if self.task is not None:  # a callback for this would cost a turn of the loop
                 self.connection.tasks.discard(self.task)
                 self.task = None
+
+    def let_go(self) -> None:
+        """Take out of the scope what leads back here: such a loop would leave each request to the collector."""
+        self.scope.get("extensions", {}).pop(INTERIM, None)
 
     def _leave(self) -> None:
         """Give the slot back: the work is done, and what follows is up to the client."""
@@ -206,7 +211,7 @@ class Cycle(RequestResponseCycle):
     def interim(self, status: int, headers: Headers) -> None:
         """Write an interim answer (1xx) in front of the answer; nothing once that has begun, or if nobody reads.
 
-        The application finds this in its scope's extensions, under `holdfast.interim`: layers that look at what is
+        The application finds this in its scope's extensions, under `INTERIM`: layers that look at what is
         sent would take it for the answer.
         """
         if not self.response_started and not self.disconnected and not self.flow.write_paused:

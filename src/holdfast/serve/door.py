@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from holdfast import logs
+from holdfast.asgi import INTERIM
 from holdfast.context import SCOPE_KEY, RequestContext, begin
 from holdfast.decide.admission import Priority
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, RequestTimeout, Unforeseen, UriTooLong
@@ -84,7 +85,7 @@ class Door(Reading):
             self.pipeline.appendleft((cycle, self.call))
 
     def _extensions(self, cycle: Cycle) -> dict[str, object]:
-        offered: dict[str, object] = {"holdfast.interim": cycle.interim}
+        offered: dict[str, object] = {INTERIM: cycle.interim}
         if self.takes_trailers:
             offered["http.response.trailers"] = {}
         return offered
@@ -165,6 +166,8 @@ class Door(Reading):
         self.forget_head()
         self.forget_body()
         super().connection_lost(exc)
+        self.cycle = self.serving = None  # they lead back here
+        self.pipeline.clear()
 
     @property
     def idle(self) -> bool:
@@ -225,6 +228,7 @@ class Door(Reading):
 
     def _unmake(self, cycle: Cycle) -> None:
         cycle.entrance = None
+        cycle.let_go()
         cycle.response_started = cycle.response_complete = cycle.record.refused = True
         del cycle.record.scope[SCOPE_KEY]  # the two refer to each other
 

@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
-from holdfast.asgi import Headers, Receive, Scope, Send
+from holdfast.asgi import INTERIM, Headers, Receive, Scope, Send
 from holdfast.decide.uploads.dialect import Answer, Dialect, Terms
 from holdfast.decide.uploads.dialects import spoken
 from holdfast.decide.uploads.head import Head, content_length
@@ -22,8 +21,6 @@ from holdfast.parts.uploads.intake import ClientLeft
 from holdfast.problems import log_failure, problem
 
 _LOG = logging.getLogger("holdfast.uploads")
-INTERIM: Final = "holdfast.interim"
-"""Where a server that can send interim answers has a function in the scope's extensions: `send(status, headers)`."""
 
 
 class Serving:
