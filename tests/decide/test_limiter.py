@@ -106,6 +106,22 @@ def test_a_queue_in_front_of_a_pool_brings_the_limit_near_twice_the_pool():
     assert min(limits[100:]) >= 20
 
 
+def test_a_queue_of_a_few_milliseconds_is_none():
+    loop = Loop()
+    loop.calm(took_s=0.001)
+    before = loop.limiter.limit
+    limits = [loop.window(took_s=0.0055, ended=30, in_flight=20) for _ in range(100)]
+    assert min(limits) >= before
+
+
+def test_a_queue_of_many_milliseconds_is_one_also_where_requests_are_short():
+    loop = Loop()
+    loop.calm(took_s=0.001)
+    before = loop.limiter.limit
+    limits = [loop.window(took_s=0.02, ended=30) for _ in range(10)]
+    assert min(limits) <= 0.6 * before
+
+
 def test_requests_that_take_longer_for_good_are_learned():
     loop = Loop()
     loop.calm(took_s=0.05)

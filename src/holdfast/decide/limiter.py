@@ -33,6 +33,8 @@ _SOON_S: Final = 0.125
 _LONG_S: Final = 1.0
 """What takes longer than this may wait on purpose, as a long poll does: it is no evidence of a queue before requests of
 its kind are known."""
+_SHORT_S: Final = 0.005
+"""A queue is measured by what a request takes without it, or by this where that is less: CoDel's target (RFC 8289)."""
 _KNOWN: Final = 64
 """After so many that were served while nobody was held back, a kind is known."""
 _LEARNED: Final = 0.01
@@ -150,7 +152,7 @@ class Limiter:
             known.took_s *= 1 + _LEARNED if took_s > known.took_s else 1 - _LEARNED
         self._base_s = known.took_s
         if len(self._stretches) < _MOST_SAMPLES and not doubtful:
-            self._stretches.append(took_s / known.took_s)
+            self._stretches.append(_stretch(took_s, known.took_s))
 
     def lost(self, kind: object, took_s: float) -> None:
         """Note that what was begun was given up so long after that, before it was answered: its client left, or its
@@ -158,10 +160,11 @@ class Limiter:
         self._gone += 1
         self._in_flight -= 1
         known = self._kinds.get(kind)
-        if known is None or took_s > 0.75 * self.settings.stretch * known.took_s:  # others left of their own accord
+        stretch = _stretch(took_s, known.took_s) if known is not None else None
+        if stretch is None or stretch > 0.75 * self.settings.stretch:  # others left of their own accord
             self._lost += 1
-            if known is not None and len(self._stretches) < _MOST_SAMPLES:
-                self._stretches.append(took_s / known.took_s)
+            if stretch is not None and len(self._stretches) < _MOST_SAMPLES:
+                self._stretches.append(stretch)
 
     # -- what follows --
 
@@ -340,3 +343,8 @@ class Limiter:
         for known in self._kinds.values():
             known.took_s *= factor
         self._rate = self._lately = min(self._rate / factor, self._lately)
+
+
+def _stretch(took_s: float, known_s: float) -> float:
+    """How long a request took, in multiples of what it takes without a queue."""
+    return took_s / known_s if took_s <= known_s else 1 + (took_s - known_s) / max(known_s, _SHORT_S)
