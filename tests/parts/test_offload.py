@@ -185,6 +185,32 @@ async def test_calls_that_were_cancelled_while_they_waited_leave_nothing_in_memo
     await running
 
 
+async def test_calls_that_waited_are_gone_without_the_garbage_collector():
+    class Argument:
+        pass
+
+    offload.configure(OffloadSettings(threads=1))
+    first, left = Call(), weakref.WeakSet[Argument]()
+    running = asyncio.create_task(offload.thread(first))
+    await until(first.begun.is_set)
+    gc.collect()
+    gc.disable()
+    try:
+        waiting: list[asyncio.Task[str]] = []
+        for _ in range(20):
+            argument = Argument()
+            left.add(argument)
+            waiting.append(asyncio.create_task(offload.thread(repr, argument)))
+            del argument
+        await until(lambda: offload.numbers()["thread"] == (1, 20))
+        first.may_end.set()
+        await asyncio.gather(running, *waiting)
+        waiting.clear()
+        await until(lambda: len(left) <= 1)  # the thread lets go of the last one as it takes the next
+    finally:
+        gc.enable()
+
+
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 async def test_a_forked_child_has_threads_of_its_own():
     await offload.thread(lambda: None)

@@ -96,7 +96,7 @@ class Line:
         self._most = most_waiting
         self._begin = begin
         self._guard = threading.Lock()
-        self._waiting: dict[Call[Any], None] = {}
+        self._waiting: dict[Future[Any], Call[Any]] = {}
 
     @property
     def running(self) -> int:
@@ -117,7 +117,7 @@ class Line:
             elif len(self._waiting) >= self._most and not always:
                 raise OffloadFull
             else:
-                self._waiting[call] = None
+                self._waiting[call.future] = call
         if begins:
             try:
                 self._begin(call)
@@ -126,19 +126,18 @@ class Line:
                     self._free += 1
                 raise
         else:
-            call.future.add_done_callback(lambda _: self._leave(call))
+            call.future.add_done_callback(self._leave)
 
     def following(self) -> Call[Any] | None:
         """The call that has waited longest, for the permit of one that has ended; None where the permit is free now."""
         with self._guard:
-            call = next(iter(self._waiting), None)
-            if call is None:
+            first = next(iter(self._waiting), None)
+            if first is None:
                 self._free += 1
-            else:
-                del self._waiting[call]
-            return call
+                return None
+            return self._waiting.pop(first)
 
-    def _leave(self, call: Call[Any]) -> None:
+    def _leave(self, future: Future[Any]) -> None:
         """A call that was cancelled does not stay in the line, nor in memory."""
         with self._guard:
-            self._waiting.pop(call, None)
+            self._waiting.pop(future, None)
