@@ -5,14 +5,16 @@ cannot be served for want of capacity.
 """
 
 import asyncio
+from collections import deque
 from typing import Any, Final, cast
 
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, HTTPScope
 from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from holdfast import logs
-from holdfast.asgi import INTERIM
+from holdfast.asgi import INTERIM, Headers
 from holdfast.context import SCOPE_KEY, RequestContext, begin
 from holdfast.decide.admission import Priority
 from holdfast.errors import BadRequest, HeadersTooLarge, HoldfastError, RequestTimeout, Unforeseen, UriTooLong
@@ -32,6 +34,10 @@ _SHOWN_PATH: Final = 200
 _LAST_ANSWER_S: Final = 5
 """How long a draining server keeps an idle connection for one more answer, at most."""
 _LINGER_S: Final = 2.0
+_NO_SCOPE: Final = cast("HTTPScope", {})
+_NO_HEADERS: Final[Headers] = []
+_NO_PIPELINE: Final[deque[tuple[RequestResponseCycle, ASGI3Application]]] = deque(maxlen=0)
+"""Few connections ever have one, and an empty one of its own takes 760 bytes."""
 _PROBES: Final = frozenset(path.encode() for path in QUIET)
 _REFUSALS: Final[dict[type[HoldfastError], Refusal]] = {
     kind: Refusal(kind(), _CLOSE) for kind in (BadRequest, HeadersTooLarge, RequestTimeout, Unforeseen, UriTooLong)
@@ -43,6 +49,7 @@ _ALWAYS: Final = frozenset({BadRequest, Unforeseen})
 class Door(Reading):
     """One connection."""
 
+    __slots__ = ("call", "observed", "serving")
     timeout_keep_alive: int
     cycle: Cycle | None
     idle_since: float | None
@@ -61,6 +68,7 @@ class Door(Reading):
         self.serving: Cycle | None = None
         """The request that is being answered; others of a pipeline wait behind it."""
         self.observed: bool = False
+        self.pipeline = _NO_PIPELINE
 
     # -- what comes in --
 
@@ -82,6 +90,7 @@ class Door(Reading):
             self._begin(cycle, asked=asked)
         else:
             self.flow.pause_reading()
+            self.pipeline = self.pipeline or deque()
             self.pipeline.appendleft((cycle, self.call))
 
     def _extensions(self, cycle: Cycle) -> dict[str, object]:
@@ -106,8 +115,8 @@ class Door(Reading):
         self.serving = cycle
         cycle.record = record = begin(cast("dict[str, Any]", cycle.scope), self.gone, self.server_state.trusted)
         gate = self.server_state.gate
-        if gate is not None and gate.suspects and self.accepted is not None:
-            record.waited_s = silent_s(self.accepted.connection)
+        if gate is not None and gate.suspects and self.socket is not None:
+            record.waited_s = silent_s(self.socket)
         if self.server_state.timeouts is not None:
             give(record, self.server_state.timeouts)
         if gate is None or record.path in QUIET:
@@ -124,7 +133,7 @@ class Door(Reading):
 
     def left(self) -> bool:
         """Whether the client has left, as the kernel knows before we do."""
-        return self.gone.gone or (self.accepted is not None and client_left(self.accepted.connection))
+        return self.gone.gone or (self.socket is not None and client_left(self.socket))
 
     def on_response_complete(self) -> None:
         """An answer is whole: serve the next of the pipeline, or wait for one."""
@@ -140,6 +149,9 @@ class Door(Reading):
             self._await_next()
 
     def _await_next(self) -> None:
+        """Wait for the next request, and keep nothing of the last: thousands may wait."""
+        self.cycle = self.serving = None
+        self.scope, self.headers = _NO_SCOPE, _NO_HEADERS
         self.idle_since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)

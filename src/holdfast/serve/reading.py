@@ -4,6 +4,7 @@ Trailers are dropped: the parser would append them to the live headers, and a tr
 """
 
 import asyncio
+import socket
 import urllib.parse
 from abc import abstractmethod
 from typing import Any, Final, Literal, cast
@@ -29,8 +30,29 @@ _NOTED: Final = frozenset({b"host", b"expect", b"te", b"content-length", b"trans
 
 
 class Reading(HttpToolsProtocol):
-    """One connection, as far as what comes in on it is concerned."""
+    """One connection, as far as what comes in on it is concerned.
 
+    Its own attributes are slots: with more than thirty, each of thousands of connections would have a dictionary whose
+    keys it shares with no other.
+    """
+
+    __slots__ = (
+        "accepted",
+        "arrival",
+        "begun",
+        "distinct",
+        "gone",
+        "has_body",
+        "head_awaited",
+        "head_bytes",
+        "head_fed",
+        "hosts",
+        "idle_since",
+        "in_head",
+        "refused",
+        "socket",
+        "takes_trailers",
+    )
     server_state: DoorState
     transport: asyncio.Transport
     flow: FlowControl
@@ -56,6 +78,8 @@ class Reading(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.accepted: Accepted | None = accepted
+        """What is known of the connection, until it is made."""
+        self.socket: socket.socket | None = accepted.connection if accepted is not None else None
         self.gone: Gone = Gone()
         self.idle_since: float | None = None
         """Since when the connection waits for its next request, by the loop; None while something is going on."""
@@ -91,7 +115,7 @@ class Reading(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """A client has connected: its first request is to come."""
-        accepted = self.accepted
+        accepted, self.accepted = self.accepted, None
         if accepted is None:
             super().connection_made(transport)
         else:  # what uvicorn's does, without asking the kernel again for what is known

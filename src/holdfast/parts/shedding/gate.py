@@ -20,6 +20,8 @@ from holdfast.parts.shedding.settings import SheddingSettings
 
 _PRESSED_S: Final = 1.0
 _STALLED_S: Final = 0.02
+_SAMPLED_S: Final = 0.001
+"""Of turns that begin sooner than this after one another, one is enough."""
 _ROOM: Final = 2
 _LOOK_S: Final = 0.005
 _NO_LOOP: Final = cast("asyncio.AbstractEventLoop", None)
@@ -111,9 +113,9 @@ class Gate:
         if now < self._pressed_until and entrant.gone():
             self._drop(entrant)
         elif self.admission.admit(self.limiter.limit):
-            self._begin(entrant)
+            self._begin(entrant, now)
         elif self.observes:
-            self._observe(entrant)
+            self._observe(entrant, now)
         else:
             self._wait(entrant, now, 1.0 if asked else self._chance.random())
 
@@ -176,10 +178,11 @@ class Gate:
 
     # -- serving --
 
-    def _begin(self, entrant: Entrant) -> None:
+    def _begin(self, entrant: Entrant, now: float) -> None:
         self.limiter.began(self.admission.in_flight)
         entrant.begin()
-        self._probe()  # after its first step: what it does itself is no turn that others wait for
+        if now - self._turn_began > _SAMPLED_S:
+            self._probe()  # after its first step: what it does itself is no turn that others wait for
 
     def _wait(self, entrant: Entrant, now: float, chance: float) -> None:
         self._pressed_until = now + _PRESSED_S
@@ -208,17 +211,17 @@ class Gate:
                 self.admission.release()
                 self._drop(_entrant(ticket))
             else:
-                self._begin(_entrant(ticket))
+                self._begin(_entrant(ticket), now)
         if self._timer is None:
             self._set_timer(now)
 
-    def _observe(self, entrant: Entrant) -> None:
+    def _observe(self, entrant: Entrant, now: float) -> None:
         """Serve whom we would let wait, and tell of it where there would be no room to wait either."""
         self.limiter.was_bound()
         self.admission.in_flight += 1
         if self.admission.in_flight > self.limiter.limit + _ROOM * self.limiter.limit:
             self._tell(Refused(entrant.ticket(), Why.FULL))
-        self._begin(entrant)
+        self._begin(entrant, now)
 
     # -- refusing --
 
