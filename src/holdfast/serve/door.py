@@ -51,6 +51,9 @@ class Door(Reading):
 
     __slots__ = ("call", "observed", "serving")
     timeout_keep_alive: int
+    scope: HTTPScope
+    headers: Headers
+    pipeline: deque[tuple[RequestResponseCycle, ASGI3Application]]
     cycle: Cycle | None
     idle_since: float | None
     refused: bool
