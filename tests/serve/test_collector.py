@@ -13,12 +13,7 @@ APP = """
     from pathlib import Path
 
     async def app(scope, receive, send):
-        if scope["type"] == "lifespan":
-            while True:
-                message = await receive()
-                await send({"type": message["type"] + ".complete"})
-                if message["type"].endswith("shutdown"):
-                    return
+        assert scope["type"] == "http"
         body = b""
         match scope["path"]:
             case "/frozen":

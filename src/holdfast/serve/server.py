@@ -218,7 +218,7 @@ class Server(UvicornServer):
 def _set_aside() -> None:
     """Have the garbage collector leave alone what stays as long as the process: modules, routes, models.
 
-    To look through all of it takes a tenth of a second in a common application, and holds up every request meanwhile.
+    To look through all of it holds up every request meanwhile; `bench/collector_cost.py` says for how long.
     """
     gc.collect()
     gc.freeze()
