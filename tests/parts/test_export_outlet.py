@@ -169,9 +169,13 @@ async def test_blocks_from_a_thread_arrive_in_order_however_the_reader_dawdles(t
     blocks = [chance.randbytes(chance.choice([1, 1000, 50_000, 130_000, 700_000])) for _ in range(40)]
 
     def source():
-        for block in blocks:
-            outlet.put(block)
-        outlet.end()
+        try:
+            for block in blocks:
+                outlet.put(block)
+        except Exception as error:  # told to the reader, which would wait for ever otherwise
+            outlet.end(error)
+        else:
+            outlet.end()
 
     thread = threading.Thread(target=source)
     thread.start()
